@@ -1,0 +1,1 @@
+"""Layers that the backbones are built from."""

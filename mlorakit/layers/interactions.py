@@ -1,0 +1,163 @@
+"""Feature interactions of the nine backbones, over field embeddings E of shape (B, F, K).
+
+Sizes and initial values follow deepctr 0.9.0, which MLoRA's released code builds on.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+def pairs(n_fields: int) -> tuple[list[int], list[int]]:
+    """Indices of the F (F - 1) / 2 pairs of fields: the first field of each, and the second."""
+    first, second = torch.triu_indices(n_fields, n_fields, offset=1).tolist()
+    return first, second
+
+
+def bi_interaction(e: Tensor) -> Tensor:
+    """Sum over pairs of fields of e_i * e_j, (B, K): NFM's pooling (arXiv 1708.05027, eq. 4)."""
+    return 0.5 * (e.sum(1).square() - e.square().sum(1))
+
+
+def factorization_machine(e: Tensor) -> Tensor:
+    """Sum over pairs of fields of <e_i, e_j>, (B,): the FM term of DeepFM (arXiv 1703.04247)."""
+    return bi_interaction(e).sum(1)
+
+
+def inner_products(e: Tensor) -> Tensor:
+    """<e_i, e_j> for every pair of fields, (B, F (F - 1) / 2): PNN (arXiv 1611.00144)."""
+    first, second = pairs(e.shape[1])
+    return (e[:, first] * e[:, second]).sum(2)
+
+
+class CrossNetwork(nn.Module):
+    """DCN's cross layers in vector form: x_{l+1} = x_0 <x_l, w_l> + b_l + x_l (arXiv 1708.05123).
+
+    Args:
+        width: of x_0.
+        n_layers: number of cross layers.
+    """
+
+    def __init__(self, width: int, n_layers: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_layers, width))
+        self.bias = nn.Parameter(torch.zeros(n_layers, width))
+        for layer in range(n_layers):  # Glorot for a (width, 1) kernel
+            nn.init.xavier_normal_(self.weight[layer].unsqueeze(1))
+
+    def forward(self, x0: Tensor) -> Tensor:
+        """(B, width) to (B, width)."""
+        x = x0
+        for weight, bias in zip(self.weight, self.bias, strict=True):
+            x = torch.addcmul(x + bias, x0, (x @ weight).unsqueeze(1))
+        return x
+
+
+class CompressedInteraction(nn.Module):
+    """xDeepFM's CIN (arXiv 1803.05170, eq. 6): outer products of fields, compressed per layer.
+
+    Args:
+        n_fields: F.
+        layers: feature maps per layer; half of each but the last feeds the next layer.
+    """
+
+    def __init__(self, n_fields: int, layers: tuple[int, ...]) -> None:
+        super().__init__()
+        self.layers = layers
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+        maps = n_fields
+        for size in layers:
+            self.weights.append(nn.Parameter(torch.empty(size, maps * n_fields)))
+            nn.init.xavier_uniform_(self.weights[-1])
+            self.biases.append(nn.Parameter(torch.zeros(size)))
+            maps = size // 2
+        self.width = sum(size // 2 for size in layers[:-1]) + layers[-1]
+
+    def forward(self, e: Tensor) -> Tensor:
+        """(B, F, K) to (B, width)."""
+        batch, n_fields, size = e.shape
+        # With K beside B, each layer is one matrix product over B * K rows.
+        x0 = e.transpose(1, 2).reshape(batch * size, n_fields)  # (B K, F)
+        x, pooled = x0, []
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            outer = (x.unsqueeze(2) * x0.unsqueeze(1)).flatten(1)  # (B K, maps F)
+            x = torch.relu_(torch.addmm(bias, outer, weight.t()))  # (B K, layers[i])
+            direct = x
+            if i < len(self.layers) - 1:
+                x, direct = x.split(self.layers[i] // 2, dim=1)
+            pooled.append(direct.view(batch, size, -1).sum(1))
+        return torch.cat(pooled, 1)
+
+
+class InteractingLayer(nn.Module):
+    """AutoInt's multi-head self-attention over fields with a residual (arXiv 1810.11921, eq. 5-8).
+
+    Scores are not scaled by the square root of the head's size, as in deepctr 0.9.0.
+
+    Args:
+        n_in: size of a field's input vector.
+        size: size of one head.
+        heads: number of heads.
+    """
+
+    def __init__(self, n_in: int, size: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        # Query, key, value and residual maps side by side: one product instead of four.
+        self.weight = nn.Parameter(torch.empty(n_in, 4 * size * heads))
+        nn.init.trunc_normal_(self.weight, std=0.05, a=-0.1, b=0.1)
+
+    def forward(self, e: Tensor) -> Tensor:
+        """(B, F, n_in) to (B, F, size * heads)."""
+        batch, n_fields, _ = e.shape
+        query, key, value, residual = (e @ self.weight).chunk(4, dim=2)
+
+        def split(x: Tensor) -> Tensor:  # (B, F, S H) to (B, H, F, S)
+            return x.view(batch, n_fields, self.heads, -1).transpose(1, 2)
+
+        scores = split(query) @ split(key).transpose(2, 3)  # (B, H, F, F)
+        mixed = scores.softmax(-1) @ split(value)  # (B, H, F, S)
+        return torch.relu(mixed.transpose(1, 2).flatten(2) + residual)
+
+
+class SENet(nn.Module):
+    """FiBiNET's squeeze and excitation: a weight per field and row (arXiv 1905.09433, eq. 2-5).
+
+    Args:
+        n_fields: F.
+        reduction: the hidden width is max(1, F // reduction).
+    """
+
+    def __init__(self, n_fields: int, reduction: int) -> None:
+        super().__init__()
+        width = max(1, n_fields // reduction)
+        self.squeeze = nn.Parameter(torch.empty(n_fields, width))
+        self.excite = nn.Parameter(torch.empty(width, n_fields))
+        nn.init.xavier_normal_(self.squeeze)
+        nn.init.xavier_normal_(self.excite)
+
+    def forward(self, e: Tensor) -> Tensor:
+        """(B, F, K) to (B, F, K)."""
+        weight = torch.relu(torch.relu(e.mean(2) @ self.squeeze) @ self.excite)  # (B, F)
+        return e * weight.unsqueeze(2)
+
+
+class BilinearInteraction(nn.Module):
+    """FiBiNET's bilinear interaction, a matrix per pair of fields (arXiv 1905.09433, eq. 8).
+
+    Args:
+        n_fields: F.
+        size: K.
+    """
+
+    def __init__(self, n_fields: int, size: int) -> None:
+        super().__init__()
+        self.first, self.second = pairs(n_fields)
+        self.weight = nn.Parameter(torch.empty(len(self.first), size, size))
+        for pair in range(len(self.first)):
+            nn.init.xavier_normal_(self.weight[pair])
+
+    def forward(self, e: Tensor) -> Tensor:
+        """(B, F, K) to (e_i W_ij) * e_j of shape (B, F (F - 1) / 2, K)."""
+        mapped = torch.einsum("bpk,pkl->bpl", e[:, self.first], self.weight)
+        return mapped * e[:, self.second]

@@ -1,0 +1,129 @@
+"""The MLP of every backbone, and the layer that MLoRA puts in its place."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mlorakit.kernels.dropout import dropout
+from mlorakit.kernels.grouped_lora import grouped_lora
+from mlorakit.kernels.groups import DomainGroups
+
+LayerFactory = Callable[[int, int], nn.Module]
+"""Makes a layer from its input and output width; its forward takes (x, groups)."""
+
+
+def shared_linear(n_in: int, n_out: int) -> nn.Linear:
+    """A linear map with Glorot-normal weights and zero bias, as in deepctr 0.9.0's `DNN`."""
+    linear = nn.Linear(n_in, n_out)
+    nn.init.xavier_normal_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
+class Dense(nn.Module):
+    """Dropout(ReLU(W x + b)): the layer of a base model, the same for every domain.
+
+    Args:
+        n_in, n_out: widths.
+        p: dropout probability.
+    """
+
+    def __init__(self, n_in: int, n_out: int, p: float) -> None:
+        super().__init__()
+        self.shared = shared_linear(n_in, n_out)
+        self.p = p
+
+    def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
+        """(B, n_in) to (B, n_out)."""
+        return dropout(torch.relu_(self.shared(x)), self.p, self.training)
+
+
+def lora_rank(n_out: int, alpha: int) -> int:
+    """MLoRA's rank of a layer: max(floor(n_out / alpha), 1).
+
+    Args:
+        n_out: output width of the layer.
+        alpha: the temperature coefficient, `lora_reduce` in the released configs.
+    """
+    return max(n_out // alpha, 1)
+
+
+class DomainLoRA(nn.Module):
+    r"""The MLoRA layer (arXiv 2408.08913): a shared map plus a low-rank map and bias per domain.
+
+    .. math:: h = \mathrm{ReLU}(W x + b + x A_d B_d + c_d)
+
+    A starts Glorot-normal (see `reset_adapters`), B and c at zero, and no alpha / r factor scales
+    the product. The released code applies dropout to the shared path alone, before the sum; the
+    default applies it to h, where the base model has it. Without a low-rank term the two agree,
+    because ReLU commutes with scaling by 0 or 1 / (1 - p).
+
+    Args:
+        n_in, n_out: widths.
+        n_domains: D.
+        rank: R; 0 leaves the low-rank term out, which makes the `control` layer.
+        p: dropout probability.
+        dropout_on_shared: True for the released code's dropout position.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, n_domains: int, rank: int, p: float, dropout_on_shared: bool
+    ) -> None:
+        super().__init__()
+        self.shared = shared_linear(n_in, n_out)
+        self.rank = rank
+        self.p = p
+        self.dropout_on_shared = dropout_on_shared
+        self.domain_bias = nn.Parameter(torch.zeros(n_domains, n_out))
+        if rank:
+            self.lora_a = nn.Parameter(torch.zeros(n_domains, rank, n_in))
+            self.lora_b = nn.Parameter(torch.zeros(n_domains, rank, n_out))
+
+    def reset_adapters(self) -> None:
+        """Draw every A from Glorot's normal distribution and set every B and c to zero.
+
+        Apart from the constructor, so that the shared weights of a seed are the same whatever
+        the rank.
+        """
+        nn.init.zeros_(self.domain_bias)
+        if self.rank:
+            for domain in range(self.lora_a.shape[0]):
+                nn.init.xavier_normal_(self.lora_a[domain])
+            nn.init.zeros_(self.lora_b)
+
+    def domain_term(self, x: Tensor, groups: DomainGroups) -> Tensor:
+        """X A_d B_d + c_d, of shape (B, n_out)."""
+        if not self.rank:
+            return F.embedding(groups.domain, self.domain_bias)
+        return grouped_lora(x, self.lora_a, self.lora_b, self.domain_bias, groups)
+
+    def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
+        """(B, n_in), rows sorted by domain, to (B, n_out)."""
+        shared, own = self.shared(x), self.domain_term(x, groups)
+        if self.dropout_on_shared:
+            return torch.relu_(dropout(shared, self.p, self.training) + own)
+        return dropout(torch.relu_(shared + own), self.p, self.training)
+
+
+class MLP(nn.Module):
+    """A stack of layers.
+
+    Args:
+        n_in: width of the input.
+        hidden: widths of the layers.
+        layer: what makes each of them.
+    """
+
+    def __init__(self, n_in: int, hidden: tuple[int, ...], layer: LayerFactory) -> None:
+        super().__init__()
+        widths = (n_in, *hidden)
+        self.layers = nn.ModuleList(layer(a, b) for a, b in pairwise(widths))
+
+    def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
+        """(B, n_in) to (B, hidden[-1])."""
+        for layer in self.layers:
+            x = layer(x, groups)
+        return x

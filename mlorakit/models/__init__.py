@@ -1,0 +1,108 @@
+"""The backbones by name, and how a variant of one is made."""
+
+from functools import partial
+
+import torch
+
+from mlorakit.layers.mlp import Dense, DomainLoRA, lora_rank
+from mlorakit.models.backbone import Backbone
+from mlorakit.models.deep import DCN, NFM, PNN, WDL, AutoInt, FiBiNET, MLPNet
+from mlorakit.models.factorization import DeepFM, XDeepFM
+
+BACKBONES: dict[str, type[Backbone]] = {
+    "mlp": MLPNet,
+    "wdl": WDL,
+    "nfm": NFM,
+    "autoint": AutoInt,
+    "pnn": PNN,
+    "dcn": DCN,
+    "deepfm": DeepFM,
+    "xdeepfm": XDeepFM,
+    "fibinet": FiBiNET,
+}
+
+BACKBONE_TITLES = {
+    "mlp": "MLP",
+    "wdl": "WDL",
+    "nfm": "NFM",
+    "autoint": "AutoInt",
+    "pnn": "PNN",
+    "dcn": "DCN",
+    "deepfm": "DeepFM",
+    "xdeepfm": "xDeepFM",
+    "fibinet": "FiBiNET",
+}
+"""Names as the literature writes them, in the order of the paper's table."""
+
+VARIANTS = ("base", "control", "mlora")
+PROTOCOLS = ("described", "released")
+
+# Standard deviations of the initial embeddings in the released code: deepctr's default for a base
+# model, its own for a model with MLoRA. The described protocol gives every variant deepctr's.
+_BASE_STD = 1e-4
+_RELEASED_MLORA_STD = 1e-2
+
+
+def build_model(
+    backbone: str,
+    variant: str,
+    *,
+    field_sizes: tuple[int, ...],
+    n_domains: int,
+    alpha: int,
+    embedding_size: int = 8,
+    hidden: tuple[int, ...] = (256, 128, 64),
+    dropout: float = 0.5,
+    protocol: str = "described",
+    seed: int = 0,
+) -> Backbone:
+    """A variant of a backbone, with weights drawn from a seed.
+
+    Shared weights depend on the seed and the protocol only, so the variants of a seed start from
+    the same ones.
+
+    Args:
+        backbone: a key of `BACKBONES`.
+        variant: `base` (plain layers), `mlora` (`DomainLoRA` layers), or `control` (`DomainLoRA`
+            layers with the low-rank term left out: MLoRA's dropout position, initial values and
+            domain biases without its LoRA).
+        field_sizes: number of ids of each field.
+        n_domains: D.
+        alpha: temperature coefficient of `lora_rank`.
+        embedding_size: K.
+        hidden: widths of the MLP.
+        dropout: probability.
+        protocol: `released` takes the dropout position and initial embeddings of the released
+            code; `described` treats all variants alike.
+        seed: of the initial weights.
+
+    Raises:
+        ValueError: an unknown backbone, variant or protocol.
+    """
+    for name, value, valid in (
+        ("backbone", backbone, BACKBONES),
+        ("variant", variant, VARIANTS),
+        ("protocol", protocol, PROTOCOLS),
+    ):
+        if value not in valid:
+            raise ValueError(f"Unknown {name} {value!r}; it is one of {', '.join(valid)}.")
+    released = protocol == "released"
+
+    def adapted(n_in: int, n_out: int) -> DomainLoRA:
+        rank = lora_rank(n_out, alpha) if variant == "mlora" else 0
+        return DomainLoRA(n_in, n_out, n_domains, rank, dropout, dropout_on_shared=released)
+
+    torch.manual_seed(seed)
+    model = BACKBONES[backbone](
+        field_sizes,
+        embedding_size,
+        hidden,
+        partial(Dense, p=dropout) if variant == "base" else adapted,
+        _RELEASED_MLORA_STD if released and variant != "base" else _BASE_STD,
+    )
+    for layer in model.adapted_layers():
+        layer.reset_adapters()
+    return model
+
+
+__all__ = ["BACKBONES", "BACKBONE_TITLES", "PROTOCOLS", "VARIANTS", "Backbone", "build_model"]

@@ -1,0 +1,119 @@
+"""What the nine CTR backbones share."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from mlorakit.kernels.groups import DomainGroups, group_rows
+from mlorakit.layers.embedding import FieldEmbedding
+from mlorakit.layers.mlp import MLP, DomainLoRA, LayerFactory
+
+
+class Backbone(nn.Module):
+    """Embeddings, an MLP on what a subclass makes of them, and one logit.
+
+    The MLP's output, joined with a subclass's `features`, goes through a linear map without bias;
+    a subclass's `extra_logit`, a linear model of the ids and one global bias are added, as in
+    deepctr 0.9.0.
+
+    Args:
+        field_sizes: number of ids of each of the F fields.
+        embedding_size: K.
+        hidden: widths of the MLP.
+        layer: makes the MLP's layers; the variants differ in nothing else.
+        embedding_std: standard deviation of the initial embeddings.
+    """
+
+    has_linear = True
+    """Whether a linear model of the ids, starting at zero, is added to the logit."""
+
+    def __init__(
+        self,
+        field_sizes: tuple[int, ...],
+        embedding_size: int,
+        hidden: tuple[int, ...],
+        layer: LayerFactory,
+        embedding_std: float,
+    ) -> None:
+        super().__init__()
+        self.n_fields = len(field_sizes)
+        self.embedding_size = embedding_size
+        self.embedding = FieldEmbedding(field_sizes, embedding_size, embedding_std)
+        self.linear = FieldEmbedding(field_sizes, 1, 0.0) if self.has_linear else None
+        features_width = self.build()
+        self.mlp = MLP(self.mlp_width(), hidden, layer)
+        self.head = nn.Linear(hidden[-1] + features_width, 1, bias=False)
+        nn.init.xavier_normal_(self.head.weight)
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def build(self) -> int:
+        """Make the subclass's own layers; returns the width of `features`."""
+        return 0
+
+    def mlp_width(self) -> int:
+        """Width of `mlp_input`."""
+        return self.n_fields * self.embedding_size
+
+    def mlp_input(self, e: Tensor) -> Tensor:
+        """Embeddings of shape (B, F, K) to the MLP's input."""
+        return e.flatten(1)
+
+    def features(self, e: Tensor) -> Tensor | None:
+        """What stands beside the MLP's output before the head, if anything."""
+        return None
+
+    def extra_logit(self, e: Tensor) -> Tensor | None:
+        """What is added to the logit, (B,), if anything."""
+        return None
+
+    def forward(self, ids: Tensor, groups: DomainGroups) -> Tensor:
+        """Logits of a batch sorted by domain.
+
+        Args:
+            ids: integer tensor of shape (B, F).
+            groups: where each domain's rows lie.
+
+        Returns:
+            Tensor of shape (B,).
+        """
+        e = self.embedding(ids)  # (B, F, K)
+        deep = self.mlp(self.mlp_input(e), groups)  # (B, hidden[-1])
+        features = self.features(e)
+        if features is not None:
+            deep = torch.cat((features, deep), 1)
+        logit = self.head(deep).squeeze(1) + self.bias
+        extra = self.extra_logit(e)
+        if extra is not None:
+            logit = logit + extra
+        if self.linear is not None:
+            logit = logit + self.linear(ids).sum((1, 2))
+        return logit
+
+    @torch.inference_mode()
+    def predict(self, ids: Tensor, domain: Tensor, n_domains: int) -> Tensor:
+        """Probabilities of rows in any order.
+
+        Args:
+            ids: integer tensor of shape (B, F).
+            domain: integer tensor of shape (B,), each row's domain.
+            n_domains: D.
+
+        Returns:
+            Tensor of shape (B,), in the order of the rows given.
+        """
+        self.eval()
+        order, groups = group_rows(domain, n_domains)
+        out = ids.new_empty(ids.shape[0], dtype=torch.float32)
+        out[order] = self(ids[order], groups).sigmoid()
+        return out
+
+    def regularized(self) -> Iterator[nn.Parameter]:
+        """Weights under L2: embeddings and linear weights; a subclass may add its own."""
+        yield self.embedding.weight
+        if self.linear is not None:
+            yield self.linear.weight
+
+    def adapted_layers(self) -> list[DomainLoRA]:
+        """The MLoRA layers, first to last; none in a base model."""
+        return [layer for layer in self.mlp.layers if isinstance(layer, DomainLoRA)]

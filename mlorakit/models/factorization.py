@@ -1,0 +1,29 @@
+"""Backbones that add a factorization term to the logit."""
+
+from torch import Tensor, nn
+
+from mlorakit.layers.interactions import CompressedInteraction, factorization_machine
+from mlorakit.models.backbone import Backbone
+
+
+class DeepFM(Backbone):
+    """DeepFM (arXiv 1703.04247): a factorization machine beside the MLP."""
+
+    def extra_logit(self, e: Tensor) -> Tensor:
+        return factorization_machine(e)
+
+
+class XDeepFM(Backbone):
+    """xDeepFM (arXiv 1803.05170): a CIN of 128 and 128 feature maps beside the MLP.
+
+    The code released with MLoRA builds DeepFM under this name; this is xDeepFM.
+    """
+
+    def build(self) -> int:
+        self.cin = CompressedInteraction(self.n_fields, (128, 128))
+        self.cin_head = nn.Linear(self.cin.width, 1, bias=False)
+        nn.init.xavier_normal_(self.cin_head.weight)
+        return 0
+
+    def extra_logit(self, e: Tensor) -> Tensor:
+        return self.cin_head(self.cin(e)).squeeze(1)
