@@ -1,0 +1,107 @@
+"""A processed data set as tensors."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from mlorakit.data.rows import DataError
+from mlorakit.data.splits import SPLITS
+from mlorakit.kernels.groups import DomainGroups
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of one split, sorted by domain.
+
+    Args:
+        ids: int32 tensor of shape (N, F), ids within each field.
+        label: float32 tensor of shape (N,).
+        groups: where each domain's rows lie.
+    """
+
+    ids: Tensor
+    label: Tensor
+    groups: DomainGroups
+
+    def __len__(self) -> int:
+        return self.label.numel()
+
+    def to(self, device: torch.device) -> "Split":
+        """The same rows on a device."""
+        groups = DomainGroups(self.groups.domain.to(device), self.groups.ends.to(device))
+        return replace(self, ids=self.ids.to(device), label=self.label.to(device), groups=groups)
+
+
+@dataclass(frozen=True)
+class MultiDomainData:
+    """A data set of several domains.
+
+    Args:
+        name: of the data set.
+        field_sizes: number of ids of each of the F fields.
+        domains: readable names of the D domains.
+        fingerprint: SHA-256 of dataset.json, which holds those of all files.
+        train, validation, test: the splits.
+    """
+
+    name: str
+    field_sizes: tuple[int, ...]
+    domains: tuple[str, ...]
+    fingerprint: str
+    train: Split
+    validation: Split
+    test: Split
+
+    @property
+    def n_domains(self) -> int:
+        """D."""
+        return len(self.domains)
+
+    def to(self, device: torch.device) -> "MultiDomainData":
+        """The same data on a device."""
+        return replace(self, **{part: getattr(self, part).to(device) for part in SPLITS})
+
+
+def describe(folder: Path) -> tuple[dict, str]:
+    """dataset.json of a processed data set, and its SHA-256.
+
+    Raises:
+        DataError: the data set has not been preprocessed.
+    """
+    from mlorakit.data.preprocessing import sha256
+
+    path = folder / "dataset.json"
+    if not path.is_file():
+        raise DataError(
+            f"{folder} holds no processed data set; run `dvc repro preprocess` or "
+            f"notebooks/preprocess.ipynb with dataset {folder.name}."
+        )
+    return json.loads(path.read_text()), sha256(path)
+
+
+def load_dataset(folder: Path) -> MultiDomainData:
+    """The processed data set of a folder, on the CPU."""
+    description, fingerprint = describe(folder)
+    fields = [field["name"] for field in description["fields"]]
+    n_domains = len(description["domains"])
+
+    def load(part: str) -> Split:
+        frame = pl.read_parquet(folder / f"{part}.parquet").sort("domain", maintain_order=True)
+        domain = torch.from_numpy(frame["domain"].to_numpy().astype("int64"))
+        return Split(
+            ids=torch.from_numpy(frame.select(fields).to_numpy().copy()),
+            label=torch.from_numpy(frame["label"].to_numpy().astype("float32")),
+            groups=DomainGroups(domain, torch.bincount(domain, minlength=n_domains).cumsum(0)),
+        )
+
+    return MultiDomainData(
+        name=description["name"],
+        field_sizes=tuple(field["size"] for field in description["fields"]),
+        domains=tuple(domain["name"] for domain in description["domains"]),
+        fingerprint=fingerprint,
+        **{part: load(part) for part in SPLITS},
+    )

@@ -1,0 +1,108 @@
+"""Raw files in MovieLens's format with a known truth, for runs without a network."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from sklearn.metrics import roc_auc_score
+
+from mlorakit import paths
+from mlorakit.data.movielens import AGES, OCCUPATIONS
+from mlorakit.data.rows import DataError
+
+
+@dataclass(frozen=True)
+class GeneratedSpec:
+    """`generated` in params.yaml.
+
+    Args:
+        users, movies: how many of each.
+        ratings: distinct (user, movie) pairs among them.
+        rank: of each gender's shift of the shared score.
+        shift: size of that shift; 0 makes the two domains alike.
+        seed: of everything.
+    """
+
+    users: Annotated[int, Field(ge=2)]
+    movies: Annotated[int, Field(ge=2)]
+    ratings: Annotated[int, Field(ge=10)]
+    rank: Annotated[int, Field(ge=1)]
+    shift: Annotated[float, Field(ge=0)]
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.ratings > self.users * self.movies:
+            raise ValueError(
+                f"ratings = {self.ratings} exceeds the {self.users * self.movies} pairs of "
+                f"{self.users} users and {self.movies} movies"
+            )
+
+
+def generated_spec() -> GeneratedSpec:
+    """The description in params.yaml.
+
+    Raises:
+        DataError: it is not understood.
+    """
+    try:
+        return TypeAdapter(GeneratedSpec).validate_python(paths.params()["generated"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(("generated", *map(str, first["loc"])))
+        raise DataError(f"params.yaml, {where}: {first['msg']}.") from None
+
+
+def generate(spec: GeneratedSpec, into: Path) -> None:
+    """Write ratings.dat, users.dat, movies.dat and truth.json.
+
+    A rating is 5 with probability sigmoid(u_i v_j + shift u_i P_g Q_g^T v_j - 1.2), where g is the
+    user's gender and P_g, Q_g have `rank` columns; otherwise it is 1 to 4, uniformly. truth.json
+    holds, per gender, the AUC of that probability on the ratings drawn: no model can expect more.
+
+    Args:
+        spec: what to draw.
+        into: folder, made if missing.
+    """
+    rng = np.random.default_rng(spec.seed)
+    size = 8
+    users = rng.normal(size=(spec.users, size))
+    movies = rng.normal(size=(spec.movies, size)) / np.sqrt(size) * 2
+    gender = rng.integers(2, size=spec.users)
+    down = rng.normal(size=(2, size, spec.rank)) / np.sqrt(size)
+    up = rng.normal(size=(2, spec.rank, size)) / np.sqrt(spec.rank)
+    shifted = users + spec.shift * np.einsum("uk,ukr,url->ul", users, down[gender], up[gender])
+
+    pairs = rng.choice(spec.users * spec.movies, size=spec.ratings, replace=False)
+    user, movie = np.sort(pairs) // spec.movies, np.sort(pairs) % spec.movies
+    probability = 1 / (1 + np.exp(1.2 - (shifted[user] * movies[movie]).sum(1)))
+    positive = rng.random(spec.ratings) < probability
+    rating = np.where(positive, 5, rng.integers(1, 5, size=spec.ratings))
+
+    into.mkdir(parents=True, exist_ok=True)
+    ages, occupations = list(AGES), len(OCCUPATIONS)
+    (into / "users.dat").write_text(
+        "".join(
+            f"{i + 1}::{'FM'[gender[i]]}::{ages[rng.integers(len(ages))]}"
+            f"::{rng.integers(occupations)}::{rng.integers(10_000, 99_999)}\n"
+            for i in range(spec.users)
+        )
+    )
+    (into / "movies.dat").write_text(
+        "".join(f"{j + 1}::Movie {j + 1} ({1950 + j % 50})::Drama\n" for j in range(spec.movies))
+    )
+    (into / "ratings.dat").write_text(
+        "".join(
+            f"{u + 1}::{m + 1}::{r}::{978_300_000 + n}\n"
+            for n, (u, m, r) in enumerate(zip(user, movie, rating, strict=True))
+        )
+    )
+    truth = {
+        "bayes_auc": {
+            "FM"[g]: roc_auc_score(positive[gender[user] == g], probability[gender[user] == g])
+            for g in (0, 1)
+        }
+    }
+    (into / "truth.json").write_text(json.dumps(truth, indent=1) + "\n")
