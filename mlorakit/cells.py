@@ -1,0 +1,209 @@
+"""One cell of the grid: a data set, a backbone, a variant and a batch order, over several seeds."""
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mlorakit import paths
+from mlorakit.config import TrainConfig
+from mlorakit.data.dataset import MultiDomainData
+from mlorakit.models import Backbone, build_model
+from mlorakit.provenance import digest
+from mlorakit.runtime import prepare
+from mlorakit.training import (
+    EpochRecord,
+    Evaluation,
+    FitSettings,
+    Pace,
+    evaluate,
+    fit,
+)
+
+_PROBABILITY_BINS = 20
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """What one seed of a cell gave.
+
+    Args:
+        seed: of weights, batches and dropout.
+        model: with its best weights.
+        history: a record per epoch.
+        validation, test: scores of the best weights.
+        data: what it was trained on, on the device.
+    """
+
+    seed: int
+    model: Backbone
+    history: list[EpochRecord]
+    validation: Evaluation
+    test: Evaluation
+    data: MultiDomainData
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights the model holds."""
+        return max(self.history, key=lambda r: (r.validation_auc, -r.epoch)).epoch
+
+
+def make_model(config: TrainConfig, data: MultiDomainData, seed: int) -> Backbone:
+    """The cell's model with a seed's initial weights."""
+    return build_model(
+        config.backbone,
+        config.variant,
+        field_sizes=data.field_sizes,
+        n_domains=data.n_domains,
+        alpha=config.rank_alpha,
+        embedding_size=config.embedding_size,
+        hidden=config.hidden,
+        dropout=config.dropout,
+        protocol=config.protocol,
+        seed=seed,
+    )
+
+
+def run_seed(
+    config: TrainConfig,
+    data: MultiDomainData,
+    seed: int,
+    on_epoch: Callable[[EpochRecord, Pace], None] = lambda record, pace: None,
+) -> SeedResult:
+    """Train and evaluate one seed; continues where an earlier, killed run of it stopped.
+
+    The unfinished run's state lies in .checkpoints/, under a hash of all that decides the run, and
+    goes when the seed is done.
+    """
+    device = prepare(config.device, config.threads)
+    key = digest([asdict(config) | {"seeds": seed, "into": ""}, data.fingerprint, device.type])[:16]
+    checkpoint = (
+        paths.checkpoint_dir(f"{data.name}-{config.cell}-{key}") / f"seed-{seed}.safetensors"
+    )
+    data = data.to(device)
+    model = make_model(config, data, seed).to(device)
+    settings = FitSettings(
+        seed=seed,
+        batch_order=config.order,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        l2=config.l2,
+        patience=config.patience,
+        max_epochs=config.max_epochs,
+    )
+    history = fit(model, data, settings, checkpoint=checkpoint, on_epoch=on_epoch)
+    result = SeedResult(
+        seed, model, history, evaluate(model, data.validation), evaluate(model, data.test), data
+    )
+    checkpoint.unlink(missing_ok=True)
+    if checkpoint.parent.is_dir() and not any(checkpoint.parent.iterdir()):
+        checkpoint.parent.rmdir()
+    return result
+
+
+def count_parameters(model: Backbone) -> dict[str, int]:
+    """Trainable weights: all, those of embeddings, and those that a variant adds to the base."""
+    adapters = sum(
+        p.numel()
+        for layer in model.adapted_layers()
+        for name, p in layer.named_parameters()
+        if not name.startswith("shared.")
+    )
+    return {
+        "params": sum(p.numel() for p in model.parameters()),
+        "params_embedding": sum(
+            table.weight.numel() for table in (model.embedding, model.linear) if table is not None
+        ),
+        "params_added": adapters,
+    }
+
+
+def summarize(results: list[SeedResult]) -> dict:
+    """The cell's metrics: numbers only, per seed and over seeds."""
+    waucs = [r.test.wauc for r in results]
+    domains = results[0].data.domains
+    return {
+        "n_seeds": len(results),
+        "wauc_mean": statistics.fmean(waucs),
+        "wauc_std": statistics.stdev(waucs) if len(waucs) > 1 else None,
+        "epochs_mean": statistics.fmean(len(r.history) for r in results),
+        **count_parameters(results[0].model),
+        "seeds": {
+            str(r.seed): {
+                "wauc": r.test.wauc,
+                "mean_auc": r.test.mean_auc,
+                "log_loss": r.test.log_loss,
+                "validation_wauc": r.validation.wauc,
+                "validation_mean_auc": r.validation.mean_auc,
+                "epochs": len(r.history),
+                "best_epoch": r.best_epoch,
+                "auc": dict(zip(domains, r.test.auc, strict=True)),
+            }
+            for r in results
+        },
+    }
+
+
+def history_frame(results: list[SeedResult]) -> pd.DataFrame:
+    """A row per seed and epoch."""
+    return pd.DataFrame(
+        [{"seed": r.seed, **asdict(record)} for r in results for record in r.history]
+    )
+
+
+def prediction_summary(results: list[SeedResult]) -> pl.DataFrame:
+    """Test predictions per seed, domain and bin of probability: rows, positives, mean."""
+    frames = []
+    for r in results:
+        probability = r.test.logit.sigmoid().double().numpy()
+        domain = r.data.test.groups.domain.cpu().numpy()
+        place = np.minimum((probability * _PROBABILITY_BINS).astype(int), _PROBABILITY_BINS - 1)
+        key = domain * _PROBABILITY_BINS + place
+        rows = np.bincount(key)
+        filled = np.flatnonzero(rows)
+        label = r.data.test.label.cpu().numpy()
+        frames.append(
+            pl.DataFrame(
+                {
+                    "seed": np.full(len(filled), r.seed),
+                    "domain": filled // _PROBABILITY_BINS,
+                    "bin": filled % _PROBABILITY_BINS,
+                    "rows": rows[filled],
+                    "positives": np.bincount(key, weights=label)[filled].astype(int),
+                    "mean_probability": np.bincount(key, weights=probability)[filled]
+                    / rows[filled],
+                }
+            )
+        )
+    return pl.concat(frames)
+
+
+def write_cell(results: list[SeedResult], config: TrainConfig) -> list[Path]:
+    """Write metrics (JSON), history (CSV), prediction summary (parquet) and weights (safetensors).
+
+    Returns:
+        The files written, below `config.into` of the project.
+    """
+    base = paths.root() / config.into
+    metrics = base / "metrics" / config.dataset / f"{config.cell}.json"
+    history = base / "history" / config.dataset / f"{config.cell}.csv"
+    artifacts = base / "cells" / config.dataset / config.cell
+    for folder in (metrics.parent, history.parent, artifacts):
+        folder.mkdir(parents=True, exist_ok=True)
+    metrics.write_text(json.dumps(summarize(results), indent=1) + "\n")
+    history_frame(results).to_csv(history, index=False, lineterminator="\n")
+    prediction_summary(results).write_parquet(artifacts / "predictions.parquet")
+    for r in results:
+        save_file(_plain(r.model), artifacts / f"weights-seed-{r.seed}.safetensors")
+    return [metrics, history, *sorted(artifacts.iterdir())]
+
+
+def _plain(model: Backbone) -> dict[str, Tensor]:
+    return {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}

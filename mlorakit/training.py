@@ -1,0 +1,200 @@
+"""The fit loop."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mlorakit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from mlorakit.data.batches import epoch_batches, evaluation_batches
+from mlorakit.data.dataset import MultiDomainData, Split
+from mlorakit.metrics import domain_auc, mean_auc, weighted_auc
+from mlorakit.models.backbone import Backbone
+
+_EVALUATION_BATCH = 16384  # rows; larger ones leave the processor's cache
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a model is trained; defaults are MLoRA's (papers' settings, section 2 of the configs).
+
+    Args:
+        seed: decides, with the epoch's number, the batches and dropout of every epoch.
+        batch_order: `mixed` or `alternate`, see `epoch_batches`.
+        batch_size: rows.
+        learning_rate: of Adam.
+        l2: weight of the sum of squares of `Backbone.regularized`, added to the mean loss.
+        patience: epochs without a better score before training stops.
+        max_epochs: 0 for no cap.
+    """
+
+    seed: int
+    batch_order: str = "mixed"
+    batch_size: int = 1024
+    learning_rate: float = 1e-3
+    l2: float = 1e-5
+    patience: int = 3
+    max_epochs: int = 0
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What an epoch left behind.
+
+    Args:
+        epoch: from 1.
+        train_loss: mean binary cross-entropy over the epoch, with dropout, without L2.
+        validation_auc: unweighted mean over domains, the score that stops training.
+        validation_wauc: weighted by rows.
+    """
+
+    epoch: int
+    train_loss: float
+    validation_auc: float
+    validation_wauc: float
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast an epoch went; for people, never part of a result.
+
+    Args:
+        rows_per_second: trained rows over the epoch's wall time, evaluation included.
+        seconds_left: until training ends if no later epoch is better.
+    """
+
+    rows_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a split.
+
+    Args:
+        logit: float tensor of shape (N,) on the CPU, rows in the split's order.
+        auc: per domain.
+        wauc: weighted by rows.
+        mean_auc: unweighted.
+        log_loss: mean binary cross-entropy.
+    """
+
+    logit: Tensor
+    auc: list[float]
+    wauc: float
+    mean_auc: float
+    log_loss: float
+
+
+@torch.inference_mode()
+def evaluate(model: Backbone, split: Split) -> Evaluation:
+    """Scores of a model on a split; leaves the model in evaluation mode."""
+    model.eval()
+    batches = evaluation_batches(split, _EVALUATION_BATCH)
+    logit = torch.cat([model(batch.ids, batch.groups) for batch in batches])
+    aucs = domain_auc(logit, split.label, split.groups)
+    rows = torch.diff(split.groups.ends, prepend=split.groups.ends.new_zeros(1)).tolist()
+    return Evaluation(
+        logit=logit.cpu(),
+        auc=aucs,
+        wauc=weighted_auc(aucs, rows),
+        mean_auc=mean_auc(aucs),
+        log_loss=F.binary_cross_entropy_with_logits(logit, split.label).item(),
+    )
+
+
+def make_optimizer(model: Backbone, learning_rate: float, l2: float) -> torch.optim.Adam:
+    """Adam; the L2 term enters as weight decay, whose gradient 2 l2 w is the same."""
+    regularized = list(model.regularized())
+    chosen = {id(p) for p in regularized}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    groups: list[dict[str, Any]] = [
+        {"params": regularized, "weight_decay": 2 * l2},
+        {"params": others},
+    ]
+    return torch.optim.Adam(groups, lr=learning_rate, fused=True)
+
+
+def fit(
+    model: Backbone,
+    data: MultiDomainData,
+    settings: FitSettings,
+    *,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[EpochRecord, Pace], None] = lambda record, pace: None,
+) -> list[EpochRecord]:
+    """Train until the validation score stops rising; the model ends with its best weights.
+
+    Randomness of an epoch depends on the seed and the epoch's number alone, so a run that was
+    killed continues from its checkpoint to the bits that an uninterrupted one reaches.
+
+    Args:
+        model: on the device of `data`; its weights are the start.
+        data: training and validation rows.
+        settings: see `FitSettings`.
+        checkpoint: file to continue from if it is there, and to write after each epoch; the
+            caller removes it.
+        on_epoch: called after each epoch with its record and its pace.
+
+    Returns:
+        A record per epoch, those from before an interruption included.
+    """
+    optimizer = make_optimizer(model, settings.learning_rate, settings.l2)
+    state = Checkpoint(history=[], best_score=float("-inf"), best_epoch=0, best_weights={})
+    if checkpoint is not None and checkpoint.is_file():
+        state = load_checkpoint(checkpoint, model, optimizer)
+    while not _finished(state, settings):
+        started = time.perf_counter()
+        epoch = len(state.history) + 1
+        loss = _train_epoch(model, optimizer, data.train, settings, epoch)
+        scores = evaluate(model, data.validation)
+        record = EpochRecord(epoch, loss, scores.mean_auc, scores.wauc)
+        state.history.append(record)
+        if record.validation_auc > state.best_score:
+            state.best_score, state.best_epoch = record.validation_auc, epoch
+            state.best_weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, state, model, optimizer)
+        seconds = time.perf_counter() - started
+        left = state.best_epoch + settings.patience - epoch
+        if settings.max_epochs:
+            left = min(left, settings.max_epochs - epoch)
+        on_epoch(record, Pace(len(data.train) / seconds, left * seconds))
+    model.load_state_dict(state.best_weights)
+    return state.history
+
+
+def _finished(state: Checkpoint, settings: FitSettings) -> bool:
+    epochs = len(state.history)
+    # Scores can be nan where no domain has both classes: the first epoch then counts as best.
+    return epochs > 0 and (
+        epochs >= state.best_epoch + settings.patience or epochs == settings.max_epochs
+    )
+
+
+def _train_epoch(
+    model: Backbone,
+    optimizer: torch.optim.Optimizer,
+    split: Split,
+    settings: FitSettings,
+    epoch: int,
+) -> float:
+    """One pass over the training rows; returns the mean loss."""
+    # Mixed by a large prime, so that no two (seed, epoch) share a stream.
+    epoch_seed = settings.seed * 1_000_003 + epoch
+    torch.manual_seed(epoch_seed)  # dropout, on every device
+    order = torch.Generator().manual_seed(epoch_seed)
+    model.train()
+    total = torch.zeros((), dtype=torch.float64, device=split.label.device)
+    for batch in epoch_batches(split, settings.batch_size, settings.batch_order, order):
+        loss = F.binary_cross_entropy_with_logits(model(batch.ids, batch.groups), batch.label)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.detach() * batch.label.numel()
+    return total.item() / len(split)
