@@ -8,20 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from mlorakit import paths
-from mlorakit.models import BACKBONES, PROTOCOLS, VARIANTS
-
-PAPER_ALPHA = {
-    "mlp": 16,
-    "wdl": 16,
-    "nfm": 4,
-    "autoint": 4,
-    "pnn": 16,
-    "dcn": 16,
-    "deepfm": 32,
-    "xdeepfm": 32,
-    "fibinet": 32,
-}
-"""MLoRA's temperature coefficient per backbone on MovieLens (`lora_reduce` of its configs)."""
+from mlorakit.models import BACKBONES, PAPER_ALPHA, PROTOCOLS, VARIANTS
 
 BATCH_ORDERS = ("mixed", "alternate")
 
@@ -81,10 +68,13 @@ class _Config:
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
+            if (
+                first["type"] == "value_error"
+            ):  # raised by a __post_init__ below, a sentence already
+                raise ParameterError(str(first["ctx"]["error"])) from None
             raise ParameterError(
-                f"Parameter {name} = {first['input']!r} cannot be used: {first['msg']}. "
-                f"{cls.__name__} takes {_signature(cls)}."
+                f"Parameter {first['loc'][0]} = {values[str(first['loc'][0])]!r} cannot be used: "
+                f"{first['msg']}. {cls.__name__} takes, with these defaults: {cls()}."
             ) from None
 
     @classmethod
@@ -114,13 +104,6 @@ class _Config:
             if isinstance(target, ast.Name)
         }
         return cls.of(**{name: namespace[name] for name in sorted(names)})
-
-
-def _signature(cls: type) -> str:
-    return ", ".join(
-        f"{f.name} ({getattr(f.type, '__name__', None) or str(f.type).removeprefix('typing.')})"
-        for f in dataclasses.fields(cls)
-    )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mlorakit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mlorakit.data.batches import epoch_batches, evaluation_batches
-from mlorakit.data.dataset import MultiDomainData, Split
+from mlorakit.data.dataset import MultiDomainData, Rows
 from mlorakit.metrics import domain_auc, mean_auc, weighted_auc
 from mlorakit.models.backbone import Backbone
 
@@ -21,7 +21,7 @@ _EVALUATION_BATCH = 16384  # rows; larger ones leave the processor's cache
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How a model is trained; defaults are MLoRA's (papers' settings, section 2 of the configs).
+    """How a model is trained; the defaults are MLoRA's settings on MovieLens.
 
     Args:
         seed: decides, with the epoch's number, the batches and dropout of every epoch.
@@ -92,7 +92,7 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(model: Backbone, split: Split) -> Evaluation:
+def evaluate(model: Backbone, split: Rows) -> Evaluation:
     """Scores of a model on a split; leaves the model in evaluation mode."""
     model.eval()
     batches = evaluation_batches(split, _EVALUATION_BATCH)
@@ -180,7 +180,7 @@ def _finished(state: Checkpoint, settings: FitSettings) -> bool:
 def _train_epoch(
     model: Backbone,
     optimizer: torch.optim.Optimizer,
-    split: Split,
+    split: Rows,
     settings: FitSettings,
     epoch: int,
 ) -> float:

@@ -1,33 +1,15 @@
 """The batches of an epoch, a function of the seed and the epoch alone."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mlorakit.data.dataset import Split
+from mlorakit.data.dataset import Rows
 from mlorakit.kernels.groups import DomainGroups
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Rows of one step, sorted by domain.
-
-    Args:
-        ids: int32 tensor of shape (B, F).
-        label: float32 tensor of shape (B,).
-        groups: where each domain's rows lie.
-    """
-
-    ids: Tensor
-    label: Tensor
-    groups: DomainGroups
-
-
-def epoch_batches(
-    split: Split, size: int, order: str, generator: torch.Generator
-) -> Iterator[Batch]:
+def epoch_batches(split: Rows, size: int, order: str, generator: torch.Generator) -> Iterator[Rows]:
     """One pass over a split.
 
     Args:
@@ -54,7 +36,7 @@ def epoch_batches(
     yield from _in_order(split, rows, batch_of_row)
 
 
-def _in_order(split: Split, rows: Tensor, batch_of_row: Tensor) -> Iterator[Batch]:
+def _in_order(split: Rows, rows: Tensor, batch_of_row: Tensor) -> Iterator[Rows]:
     """Batches of the given rows, whose batch numbers do not decrease."""
     n_domains = split.groups.n_domains
     domain = split.groups.domain.cpu()[rows]
@@ -70,15 +52,15 @@ def _in_order(split: Split, rows: Tensor, batch_of_row: Tensor) -> Iterator[Batc
     start = 0
     for number, count in enumerate(counts.sum(1).tolist()):
         part = slice(start, start + count)
-        yield Batch(ids[part], label[part], DomainGroups(domain[part], ends[number]))
+        yield Rows(ids[part], label[part], DomainGroups(domain[part], ends[number]))
         start += count
 
 
-def evaluation_batches(split: Split, size: int) -> Iterator[Batch]:
+def evaluation_batches(split: Rows, size: int) -> Iterator[Rows]:
     """All rows of a split in their own order, in batches of `size`."""
     groups = split.groups
     for start in range(0, len(split), size):
         end = min(start + size, len(split))
         part = slice(start, end)
         ends = groups.ends.clamp(start, end) - start
-        yield Batch(split.ids[part], split.label[part], DomainGroups(groups.domain[part], ends))
+        yield Rows(split.ids[part], split.label[part], DomainGroups(groups.domain[part], ends))

@@ -11,11 +11,12 @@ from torch import Tensor
 from mlorakit.data.rows import DataError
 from mlorakit.data.splits import SPLITS
 from mlorakit.kernels.groups import DomainGroups
+from mlorakit.provenance import file_digest
 
 
 @dataclass(frozen=True)
-class Split:
-    """Rows of one split, sorted by domain.
+class Rows:
+    """Rows of a split or of a batch, sorted by domain.
 
     Args:
         ids: int32 tensor of shape (N, F), ids within each field.
@@ -30,7 +31,7 @@ class Split:
     def __len__(self) -> int:
         return self.label.numel()
 
-    def to(self, device: torch.device) -> "Split":
+    def to(self, device: torch.device) -> "Rows":
         """The same rows on a device."""
         groups = DomainGroups(self.groups.domain.to(device), self.groups.ends.to(device))
         return replace(self, ids=self.ids.to(device), label=self.label.to(device), groups=groups)
@@ -52,9 +53,9 @@ class MultiDomainData:
     field_sizes: tuple[int, ...]
     domains: tuple[str, ...]
     fingerprint: str
-    train: Split
-    validation: Split
-    test: Split
+    train: Rows
+    validation: Rows
+    test: Rows
 
     @property
     def n_domains(self) -> int:
@@ -72,15 +73,13 @@ def describe(folder: Path) -> tuple[dict, str]:
     Raises:
         DataError: the data set has not been preprocessed.
     """
-    from mlorakit.data.preprocessing import sha256
-
     path = folder / "dataset.json"
     if not path.is_file():
         raise DataError(
             f"{folder} holds no processed data set; run `dvc repro preprocess` or "
             f"notebooks/preprocess.ipynb with dataset {folder.name}."
         )
-    return json.loads(path.read_text()), sha256(path)
+    return json.loads(path.read_text()), file_digest(path)
 
 
 def load_dataset(folder: Path) -> MultiDomainData:
@@ -89,10 +88,10 @@ def load_dataset(folder: Path) -> MultiDomainData:
     fields = [field["name"] for field in description["fields"]]
     n_domains = len(description["domains"])
 
-    def load(part: str) -> Split:
+    def load(part: str) -> Rows:
         frame = pl.read_parquet(folder / f"{part}.parquet").sort("domain", maintain_order=True)
         domain = torch.from_numpy(frame["domain"].to_numpy().astype("int64"))
-        return Split(
+        return Rows(
             ids=torch.from_numpy(frame.select(fields).to_numpy().copy()),
             label=torch.from_numpy(frame["label"].to_numpy().astype("float32")),
             groups=DomainGroups(domain, torch.bincount(domain, minlength=n_domains).cumsum(0)),

@@ -58,8 +58,8 @@ def generated_spec() -> GeneratedSpec:
 def generate(spec: GeneratedSpec, into: Path) -> None:
     """Write ratings.dat, users.dat, movies.dat and truth.json.
 
-    A rating is 5 with probability sigmoid(u_i v_j + shift u_i P_g Q_g^T v_j - 1.2), where g is the
-    user's gender and P_g, Q_g have `rank` columns; otherwise it is 1 to 4, uniformly. truth.json
+    A rating is 5 with probability sigmoid(a_i + b_j + u_i v_j + shift u_i P_g Q_g v_j - 1.5), where
+    g is the user's gender and P_g has `rank` columns; otherwise it is 1 to 4, uniformly. truth.json
     holds, per gender, the AUC of that probability on the ratings drawn: no model can expect more.
 
     Args:
@@ -69,7 +69,7 @@ def generate(spec: GeneratedSpec, into: Path) -> None:
     rng = np.random.default_rng(spec.seed)
     size = 8
     users = rng.normal(size=(spec.users, size))
-    movies = rng.normal(size=(spec.movies, size)) / np.sqrt(size) * 2
+    movies = rng.normal(size=(spec.movies, size)) / np.sqrt(size)
     gender = rng.integers(2, size=spec.users)
     down = rng.normal(size=(2, size, spec.rank)) / np.sqrt(size)
     up = rng.normal(size=(2, spec.rank, size)) / np.sqrt(spec.rank)
@@ -77,7 +77,9 @@ def generate(spec: GeneratedSpec, into: Path) -> None:
 
     pairs = rng.choice(spec.users * spec.movies, size=spec.ratings, replace=False)
     user, movie = np.sort(pairs) // spec.movies, np.sort(pairs) % spec.movies
-    probability = 1 / (1 + np.exp(1.2 - (shifted[user] * movies[movie]).sum(1)))
+    taste = (shifted[user] * movies[movie]).sum(1)
+    effect = rng.normal(size=spec.users)[user] + rng.normal(size=spec.movies)[movie]
+    probability = 1 / (1 + np.exp(1.5 - effect - taste))
     positive = rng.random(spec.ratings) < probability
     rating = np.where(positive, 5, rng.integers(1, 5, size=spec.ratings))
 

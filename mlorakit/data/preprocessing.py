@@ -1,7 +1,6 @@
 """Raw files to a processed data set: parquet columns of ids, and one JSON that describes them."""
 
 import dataclasses
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -16,6 +15,7 @@ from mlorakit import paths
 from mlorakit.data.movielens import COLUMNS, VALUE_NAMES, read_movielens
 from mlorakit.data.rows import DataError, RowAccount
 from mlorakit.data.splits import SPLITS, stratified_split
+from mlorakit.provenance import file_digest
 
 
 def _names(value: object) -> object:
@@ -129,7 +129,7 @@ def preprocess(name: str, raw: Path, into: Path, *, strict: bool, split_seed: in
             "domains": domains.to_dicts(),
             "rows": [_without_examples(account) for account in accounts],
             "split_seed": split_seed,
-            "files": {p.name: sha256(p) for p in sorted(folder.iterdir())},
+            "files": {p.name: file_digest(p) for p in sorted(folder.iterdir())},
         }
         (folder / "dataset.json").write_text(json.dumps(description, indent=1) + "\n")
         shutil.rmtree(into, ignore_errors=True)
@@ -171,8 +171,3 @@ def _domain_table(frame: pl.DataFrame, column: str, values: list[str]) -> pl.Dat
 
 def _without_examples(account: RowAccount) -> dict:
     return {k: v for k, v in dataclasses.asdict(account).items() if k != "examples"}
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

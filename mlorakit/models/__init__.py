@@ -34,6 +34,19 @@ BACKBONE_TITLES = {
 }
 """Names as the literature writes them, in the order of the paper's table."""
 
+PAPER_ALPHA = {
+    "mlp": 16,
+    "wdl": 16,
+    "nfm": 4,
+    "autoint": 4,
+    "pnn": 16,
+    "dcn": 16,
+    "deepfm": 32,
+    "xdeepfm": 32,
+    "fibinet": 32,
+}
+"""MLoRA's temperature coefficient per backbone on MovieLens (`lora_reduce` of its configs)."""
+
 VARIANTS = ("base", "control", "mlora")
 PROTOCOLS = ("described", "released")
 
@@ -105,4 +118,12 @@ def build_model(
     return model
 
 
-__all__ = ["BACKBONES", "BACKBONE_TITLES", "PROTOCOLS", "VARIANTS", "Backbone", "build_model"]
+__all__ = [
+    "BACKBONES",
+    "BACKBONE_TITLES",
+    "PAPER_ALPHA",
+    "PROTOCOLS",
+    "VARIANTS",
+    "Backbone",
+    "build_model",
+]

@@ -6,6 +6,7 @@ import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mlorakit.models import BACKBONE_TITLES, VARIANTS
 
@@ -57,6 +58,7 @@ def training_curves(history: pd.DataFrame, dataset: str, batch_order: str) -> Fi
     )
     grid.set_titles("{col_name}")
     grid.set_axis_labels("epoch", "validation AUC")
+    grid.axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     grid.figure.suptitle(f"{dataset}, {batch_order} batches: mean AUC over domains", y=1.02)
     return grid.figure
 
