@@ -42,12 +42,17 @@ def dropout_mask(shape: torch.Size, p: float, device: torch.device) -> Tensor:
     return (bits.view(torch.int16)[:count] >= dropped - values // 2).view(shape)
 
 
+def _scaled_mask(x: Tensor, p: float) -> tuple[Tensor, float]:
+    """1 / (1 - p) where an element is kept and 0 elsewhere, and that factor."""
+    scale = 1.0 / (1.0 - realised_probability(p))
+    # As a float the mask multiplies four times faster than as a bool.
+    return dropout_mask(x.shape, p, x.device).to(x.dtype).mul_(scale), scale
+
+
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
-        scale = 1.0 / (1.0 - realised_probability(p))
-        # As a float the mask multiplies four times faster than as a bool, here and in backward.
-        keep = dropout_mask(x.shape, p, x.device).to(x.dtype).mul_(scale)
+        keep, _ = _scaled_mask(x, p)
         ctx.save_for_backward(keep)
         return x * keep
 
@@ -55,6 +60,22 @@ class _Dropout(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (keep,) = ctx.saved_tensors
         return grad * keep, None
+
+
+class _ReluDropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
+        keep, ctx.scale = _scaled_mask(x, p)
+        y = x.relu_().mul_(keep)
+        ctx.mark_dirty(x)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        # The output is above zero exactly where ReLU was active and the element was kept.
+        (y,) = ctx.saved_tensors
+        return torch.ops.aten.threshold_backward(grad, y, 0).mul_(ctx.scale), None
 
 
 def dropout_reference(x: Tensor, keep: Tensor, p: float) -> Tensor:
@@ -71,3 +92,11 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
         training: with False, x is returned as it is.
     """
     return _Dropout.apply(x, p) if training and p > 0 else x
+
+
+def relu_dropout_(x: Tensor, p: float, training: bool) -> Tensor:
+    """`dropout` of ReLU(x) in one step, in place; same arguments as `dropout`.
+
+    x may be no leaf and its value may be needed by no other operation.
+    """
+    return _ReluDropout.apply(x, p) if training and p > 0 else x.relu_()

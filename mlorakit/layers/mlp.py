@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mlorakit.kernels.dropout import dropout
+from mlorakit.kernels.dropout import dropout, relu_dropout_
 from mlorakit.kernels.grouped_lora import grouped_lora
 from mlorakit.kernels.groups import DomainGroups
 
@@ -38,7 +38,7 @@ class Dense(nn.Module):
 
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, n_in) to (B, n_out)."""
-        return dropout(torch.relu_(self.shared(x)), self.p, self.training)
+        return relu_dropout_(self.shared(x), self.p, self.training)
 
 
 def lora_rank(n_out: int, alpha: int) -> int:
@@ -105,7 +105,7 @@ class DomainLoRA(nn.Module):
         shared, own = self.shared(x), self.domain_term(x, groups)
         if self.dropout_on_shared:
             return torch.relu_(dropout(shared, self.p, self.training) + own)
-        return dropout(torch.relu_(shared + own), self.p, self.training)
+        return relu_dropout_(shared + own, self.p, self.training)
 
 
 class MLP(nn.Module):
