@@ -6,7 +6,7 @@ STAMP := .venv/.ready
 # Stages call python, papermill and nbstripout by name, and import mlorakit from where they run.
 DVC := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=. dvc
 
-.PHONY: repro test check lab demo paper bench lock clean
+.PHONY: repro test check lab demo paper bench readme lock clean
 
 repro: $(STAMP) ## regenerate every result of the default run
 	$(DVC) repro
@@ -44,6 +44,9 @@ lock: ## resolve pyproject.toml anew into requirements.lock
 	build/lock/bin/pip freeze --exclude mlorakit --all | grep -v '^pip==' \
 	  | sed 's/^\(torch==[0-9.]*\)+.*/\1/' > requirements.lock
 	rm -rf build/lock
+
+readme: $(STAMP) ## put the committed results table into README.md
+	$(BIN)/python -m mlorakit.report.readme
 
 clean: ## remove environments and everything that the pipeline can make again
 	rm -rf .venv .venv-bench build .checkpoints data/raw data/processed

@@ -1,0 +1,134 @@
+"""The whole pipeline in a temporary clone."""
+
+import csv
+import json
+from collections.abc import Callable
+
+import nbformat
+import pytest
+
+from .conftest import Project
+
+pytestmark = pytest.mark.xdist_group("pipeline")
+
+COMPARED = ("reports/tables", "reports/metrics", "reports/history", "reports/notebooks")
+ALSO_COMPARED = ("reports/figures", "reports/cells", "data/processed", "data/raw")
+
+
+@pytest.fixture(scope="module")
+def reproduced(make_project: Callable[[], Project]) -> Project:
+    project = make_project()
+    project.run("dvc", "repro")
+    return project
+
+
+def test_one_command_makes_every_table_and_figure(reproduced: Project) -> None:
+    made = reproduced.files("reports")
+    tables = (
+        "data_statistics",
+        "row_account",
+        "mlora_wauc",
+        "mlora_comparison",
+        "mlora_domain_auc",
+    )
+    for table in tables:
+        for suffix in ("csv", "md", "tex"):
+            assert made[f"reports/tables/{table}.{suffix}"]
+    for figure in ("training_curves_generated_mixed", "wauc_generated_mixed"):
+        assert made[f"reports/figures/{figure}.png"].startswith(b"\x89PNG")
+        assert b"<svg" in made[f"reports/figures/{figure}.svg"]
+
+
+def test_the_wauc_table_has_a_row_per_cell(reproduced: Project) -> None:
+    with (reproduced.root / "reports/tables/mlora_wauc.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["dataset"], r["backbone"], r["variant"]) for r in rows] == [
+        ("generated", "deepfm", variant) for variant in ("base", "control", "mlora")
+    ]
+    for row in rows:
+        assert int(row["n_seeds"]) == 2
+        assert 0.4 < float(row["wauc_mean"]) < 1
+        assert float(row["wauc_std"]) >= 0
+        assert float(row["epochs_mean"]) == 2
+    params = [int(row["params"]) for row in rows]
+    assert params[0] < params[1] < params[2]
+
+
+def test_two_clean_runs_give_the_same_bytes(
+    reproduced: Project, make_project: Callable[[], Project]
+) -> None:
+    again = make_project()
+    again.run("dvc", "repro")
+    first = reproduced.files(*COMPARED, *ALSO_COMPARED)
+    second = again.files(*COMPARED, *ALSO_COMPARED)
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_nothing_runs_when_nothing_changed(reproduced: Project) -> None:
+    assert "up to date" in reproduced.run("dvc", "repro")
+
+
+def test_a_notebook_opened_run_and_saved_leaves_the_results_up_to_date(
+    reproduced: Project,
+) -> None:
+    path = reproduced.root / "notebooks/tables.ipynb"
+    before = path.read_text()
+    notebook = nbformat.reads(before, as_version=4)
+    for number, cell in enumerate(c for c in notebook.cells if c.cell_type == "code"):
+        cell.execution_count = number + 1
+        cell.outputs = [nbformat.v4.new_output("stream", text="something\n")]
+        cell.metadata["trusted"] = True
+        cell.metadata["execution"] = {"iopub.execute_input": "2030-01-01T00:00:00Z"}
+    notebook.metadata.language_info["version"] = "3.99.0"
+    notebook.metadata.kernelspec.display_name = "Some other name"
+    path.write_text(nbformat.writes(notebook))
+    try:
+        printed = reproduced.run("dvc", "repro")
+        assert "Running stage 'clean@tables'" in printed
+        assert "Running stage 'tables'" not in printed
+    finally:
+        path.write_text(before)
+        reproduced.run("dvc", "repro")
+
+
+def test_a_changed_cell_of_a_notebook_runs_its_stage_again(reproduced: Project) -> None:
+    path = reproduced.root / "notebooks/tables.ipynb"
+    before = path.read_text()
+    path.write_text(before.replace("Rows per domain and split.", "Rows by domain and split."))
+    try:
+        printed = reproduced.run("dvc", "repro", "--dry")
+        assert "Running stage 'clean@tables'" in printed
+        reproduced.run("dvc", "repro", "tables")
+        table = reproduced.root / "reports/tables/data_statistics.md"
+        assert table.read_text().startswith("Rows by domain and split.")
+    finally:
+        path.write_text(before)
+        reproduced.run("dvc", "repro")
+
+
+def test_tables_name_their_origin_and_no_commit_or_time(reproduced: Project) -> None:
+    sources = json.loads((reproduced.root / "reports/tables/sources.json").read_text())
+    for origin in sources.values():
+        assert set(origin) == {"command", "data", "parameters", "code"}
+        assert len(origin["code"]) == len(origin["parameters"]) == 64
+    markdown = (reproduced.root / "reports/tables/mlora_wauc.md").read_text()
+    assert sources["mlora_wauc"]["code"][:12] in markdown
+    assert "dvc repro tables" in markdown
+
+
+def test_provenance_stands_apart(reproduced: Project) -> None:
+    record = json.loads(
+        (reproduced.root / "reports/provenance/train/generated/deepfm-mlora-mixed.json").read_text()
+    )
+    assert record["seconds"] > 0
+    assert record["packages"]["torch"]
+
+
+def test_metrics_and_plots_show(reproduced: Project) -> None:
+    shown = reproduced.run("dvc", "metrics", "show", "--md")
+    assert "wauc_mean" in shown
+    reproduced.run("dvc", "plots", "show", "--out", "plots-page")
+    page = (reproduced.root / "plots-page/index.html").read_text()
+    assert "validation_auc" in page
+    assert "wauc_mean" in page

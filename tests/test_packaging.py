@@ -1,0 +1,147 @@
+"""The files that describe the project agree with one another and with the code."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from mlorakit import config
+from mlorakit.report.readme import with_results
+
+PROJECT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+IMPORT_NAMES = {"pyyaml": "yaml", "ruamel.yaml": "ruamel", "scikit-learn": "sklearn"}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked() -> dict[str, str]:
+    pins = {}
+    for line in (PROJECT / "requirements.lock").read_text().splitlines():
+        name, _, version = line.partition("==")
+        assert re.fullmatch(r"[\w.!-]+", version), f"requirements.lock pins no version: {line!r}"
+        pins[normal(name)] = version
+    return pins
+
+
+def test_the_lock_satisfies_every_requirement() -> None:
+    pins = locked()
+    wanted = [*PYPROJECT["dependencies"], *PYPROJECT["optional-dependencies"]["dev"]]
+    for text in wanted:
+        requirement = Requirement(text)
+        pin = pins.get(normal(requirement.name))
+        assert pin is not None, f"{text} is not in requirements.lock; run `make lock`"
+        assert requirement.specifier.contains(pin), f"{text} but locked {pin}; run `make lock`"
+
+
+def test_environment_yml_installs_the_lock_and_nothing_else() -> None:
+    environment = yaml.safe_load((PROJECT / "environment.yml").read_text())
+    *tools, pip = environment["dependencies"]
+    assert pip["pip"][0] == "-r requirements.lock"
+    assert pip["pip"][1].endswith("-e .")
+    python = next(tool for tool in tools if tool.startswith("python="))
+    assert SpecifierSet(PYPROJECT["requires-python"]).contains(python.removeprefix("python="))
+    assert {tool.split("=")[0] for tool in tools} == {"python", "pip", "git", "make"}
+
+
+def test_the_package_imports_only_what_it_requires() -> None:
+    names = [Requirement(text).name for text in PYPROJECT["dependencies"]]
+    allowed = {IMPORT_NAMES.get(name, normal(name).replace("-", "_")) for name in names}
+    for path in (PROJECT / "mlorakit").rglob("*.py"):
+        for module in imports(path):
+            top = module.split(".")[0]
+            assert top in allowed | sys.stdlib_module_names | {"mlorakit"}, f"{path}: {module}"
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def module_file(module: str) -> Path | None:
+    path = PROJECT / Path(*module.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def test_the_train_stage_depends_on_every_module_that_decides_its_results() -> None:
+    seen: set[Path] = set()
+    waiting = [PROJECT / "mlorakit/cells.py"]
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            seen.add(path)
+            files = (module_file(m) for m in imports(path) if m.startswith("mlorakit"))
+            waiting += [file for file in files if file is not None]
+    used = {path.relative_to(PROJECT).as_posix() for path in seen}
+    # Where things are, what is written beside results, and checks of parameters that DVC passes.
+    incidental = {"paths", "provenance", "config", "__init__"}
+    # The constant that names the splits, and rows' error class.
+    incidental |= {"data/__init__", "data/splits", "data/rows"}
+    used -= {f"mlorakit/{name}.py" for name in incidental}
+    stage = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]["train"]
+    deps = tuple(stage["deps"])
+    assert [name for name in sorted(used) if not name.startswith(deps)] == []
+
+
+@pytest.mark.parametrize(
+    ("notebook", "cls"),
+    [
+        ("preprocess", config.PreprocessConfig),
+        ("train", config.TrainConfig),
+        ("tables", config.TablesConfig),
+        ("figures", config.FiguresConfig),
+    ],
+)
+def test_a_notebooks_defaults_are_its_configs(notebook: str, cls: type) -> None:
+    cells = nbformat.read(PROJECT / f"notebooks/{notebook}.ipynb", as_version=4).cells
+    source = next(c.source for c in cells if "parameters" in c.metadata.get("tags", []))
+    namespace: dict = {}
+    exec(source, namespace)
+    namespace.pop("__builtins__")
+    assert set(namespace) == set(cls.__dataclass_fields__)
+    assert cls.of(**namespace) == cls()
+
+
+def test_params_yaml_holds_the_defaults_of_training_and_the_stage_passes_all() -> None:
+    train = yaml.safe_load((PROJECT / "params.yaml").read_text())["train"]
+    assert config.TrainConfig.of(**train) == config.TrainConfig()
+    stage = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]["train"]
+    passed = set(re.findall(r"(\w+): ", stage["cmd"].split("-y '{")[1]))
+    assert passed == set(config.TrainConfig.__dataclass_fields__)
+    assert {name for name in train if f"${{train.{name}}}" not in stage["cmd"]} == set()
+
+
+def test_the_readme_shows_the_committed_results() -> None:
+    readme = (PROJECT / "README.md").read_text()
+    table = (PROJECT / "reports/tables/mlora_comparison.md").read_text()
+    assert with_results(readme, table) == readme, "run `make readme`"
+
+
+def test_no_large_or_raw_file_is_in_git() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.split("\0"):
+        path = PROJECT / name
+        if name and path.is_file():
+            assert path.stat().st_size < 500_000, name
+            assert path.suffix not in {".dat", ".parquet", ".safetensors", ".pkl", ".gz"}, name
