@@ -1,6 +1,7 @@
 """One cell of the grid: a data set, a backbone, a variant and a batch order, over several seeds."""
 
 import json
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -131,24 +132,29 @@ def summarize(results: list[SeedResult]) -> dict:
     domains = results[0].data.domains
     return {
         "n_seeds": len(results),
-        "wauc_mean": statistics.fmean(waucs),
+        "wauc_mean": _number(statistics.fmean(waucs)),
         "wauc_std": statistics.stdev(waucs) if len(waucs) > 1 else None,
         "epochs_mean": statistics.fmean(len(r.history) for r in results),
         **count_parameters(results[0].model),
         "seeds": {
             str(r.seed): {
-                "wauc": r.test.wauc,
-                "mean_auc": r.test.mean_auc,
-                "log_loss": r.test.log_loss,
-                "validation_wauc": r.validation.wauc,
-                "validation_mean_auc": r.validation.mean_auc,
+                "wauc": _number(r.test.wauc),
+                "mean_auc": _number(r.test.mean_auc),
+                "log_loss": _number(r.test.log_loss),
+                "validation_wauc": _number(r.validation.wauc),
+                "validation_mean_auc": _number(r.validation.mean_auc),
                 "epochs": len(r.history),
                 "best_epoch": r.best_epoch,
-                "auc": dict(zip(domains, r.test.auc, strict=True)),
+                "auc": dict(zip(domains, map(_number, r.test.auc), strict=True)),
             }
             for r in results
         },
     }
+
+
+def _number(value: float) -> float | None:
+    """JSON has no nan."""
+    return None if math.isnan(value) else value
 
 
 def history_frame(results: list[SeedResult]) -> pd.DataFrame:

@@ -30,12 +30,20 @@ def _split_list(value: Any) -> Any:
 IntList = Annotated[tuple[int, ...], BeforeValidator(_split_list), Field(min_length=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveInt = Annotated[int, Field(ge=1)]
+Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_split_list), Field(min_length=1)]
 
 
 def _one_of(name: str, value: str, valid: Any) -> None:
     if value not in valid:
         raise ParameterError(
             f"Parameter {name} = {value!r} is not known; it is one of {', '.join(valid)}."
+        )
+
+
+def _inside_project(name: str, folder: str) -> None:
+    if not (paths.root() / folder).resolve().is_relative_to(paths.root().resolve()):
+        raise ParameterError(
+            f"Parameter {name} = {folder!r} is no folder below the project's root."
         )
 
 
@@ -66,6 +74,8 @@ class _Config:
             )
         try:
             return cls(**values)
+        except TypeError as error:  # a value that has no default is missing
+            raise ParameterError(f"{cls.__name__}: {error}.") from None
         except ValidationError as error:
             first = error.errors()[0]
             if (
@@ -74,7 +84,7 @@ class _Config:
                 raise ParameterError(str(first["ctx"]["error"])) from None
             raise ParameterError(
                 f"Parameter {first['loc'][0]} = {values[str(first['loc'][0])]!r} cannot be used: "
-                f"{first['msg']}. {cls.__name__} takes, with these defaults: {cls()}."
+                f"{first['msg']}. {cls.__name__} takes {', '.join(names)}."
             ) from None
 
     @classmethod
@@ -82,8 +92,8 @@ class _Config:
         """The config from a notebook's parameters.
 
         Papermill only warns of a parameter that a notebook does not have, so names are read from
-        the source of the cells that ran: the latest one marked `# Defaults`, and those that
-        papermill marks `# Parameters` after it.
+        the source of the cells that ran: the latest one marked `# Defaults`, and the latest
+        that papermill marks `# Parameters` after it.
 
         Args:
             cells: sources of the executed cells, IPython's `In`.
@@ -93,8 +103,13 @@ class _Config:
             ParameterError: see `of`.
         """
         starts = [i for i, cell in enumerate(cells) if cell.startswith(_DEFAULTS_MARK)]
-        marks = (_DEFAULTS_MARK, _INJECTED_MARK)
-        recent = [cell for cell in cells[starts[-1] :] if cell.startswith(marks)] if starts else []
+        if not starts:
+            raise ParameterError(
+                f"No executed cell starts with {_DEFAULTS_MARK!r}; run the cell of parameters, and "
+                "leave its first line as it is."
+            )
+        later = [cell for cell in cells[starts[-1] + 1 :] if cell.startswith(_INJECTED_MARK)]
+        recent = [cells[starts[-1]], *later[-1:]]
         names = {
             target.id
             for cell in recent
@@ -159,8 +174,8 @@ class TrainConfig(_Config):
     seeds: IntList = (1,)
     alpha: PositiveInt | Literal["paper"] = "paper"
     embedding_size: PositiveInt = 8
-    hidden: IntList = (256, 128, 64)
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    hidden: Widths = (256, 128, 64)
+    dropout: Annotated[float, Field(ge=0, le=0.99)] = 0.5
     batch_size: PositiveInt = 1024
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     l2: Annotated[float, Field(ge=0)] = 1e-5
@@ -175,6 +190,9 @@ class TrainConfig(_Config):
         _one_of("backbone", self.backbone, BACKBONES)
         _one_of("variant", self.variant, VARIANTS)
         _one_of("protocol", self.protocol, PROTOCOLS)
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ParameterError(f"Parameter seeds = {self.seeds} names a seed twice.")
+        _inside_project("into", self.into)
 
     @property
     def rank_alpha(self) -> int:
@@ -204,6 +222,9 @@ class TablesConfig(_Config):
 
     into: str = "reports/tables"
 
+    def __post_init__(self) -> None:
+        _inside_project("into", self.into)
+
 
 @dataclass(frozen=True)
 class FiguresConfig(_Config):
@@ -217,9 +238,12 @@ class FiguresConfig(_Config):
     into: str = "reports/figures"
     dpi: PositiveInt = 150
 
+    def __post_init__(self) -> None:
+        _inside_project("into", self.into)
+
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(_Config):
     """The cells that tables and figures are made of, `grid` in params.yaml."""
 
     datasets: tuple[str, ...]

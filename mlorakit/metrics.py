@@ -17,11 +17,11 @@ def auc(score: Tensor, label: Tensor) -> float:
         label: of shape (N,), 0 or 1.
 
     Returns:
-        The AUC, or nan where the rows hold one class only.
+        The AUC, or nan where the rows hold one class only or a score is nan.
     """
     positives = int(label.sum().item())
     negatives = label.numel() - positives
-    if positives == 0 or negatives == 0:
+    if positives == 0 or negatives == 0 or bool(score.isnan().any()):
         return float("nan")
     ordered, order = torch.sort(score)
     _, tie, size = torch.unique_consecutive(ordered, return_inverse=True, return_counts=True)

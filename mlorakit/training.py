@@ -1,5 +1,6 @@
 """The fit loop."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -143,7 +144,12 @@ def fit(
 
     Returns:
         A record per epoch, those from before an interruption included.
+
+    Raises:
+        ValueError: there are no training rows.
     """
+    if not len(data.train):
+        raise ValueError(f"Data set {data.name} has no training rows; its domains are too small.")
     optimizer = make_optimizer(model, settings.learning_rate, settings.l2)
     state = Checkpoint(history=[], best_score=float("-inf"), best_epoch=0, best_weights={})
     if checkpoint is not None and checkpoint.is_file():
@@ -155,8 +161,11 @@ def fit(
         scores = evaluate(model, data.validation)
         record = EpochRecord(epoch, loss, scores.mean_auc, scores.wauc)
         state.history.append(record)
-        if record.validation_auc > state.best_score:
-            state.best_score, state.best_epoch = record.validation_auc, epoch
+        # A score is nan where no domain has both classes; the first epoch then stays the best.
+        if not state.best_weights or record.validation_auc > state.best_score:
+            score = record.validation_auc
+            state.best_score = float("-inf") if math.isnan(score) else score
+            state.best_epoch = epoch
             state.best_weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
         if checkpoint is not None:
             save_checkpoint(checkpoint, state, model, optimizer)
@@ -171,7 +180,6 @@ def fit(
 
 def _finished(state: Checkpoint, settings: FitSettings) -> bool:
     epochs = len(state.history)
-    # Scores can be nan where no domain has both classes: the first epoch then counts as best.
     return epochs > 0 and (
         epochs >= state.best_epoch + settings.patience or epochs == settings.max_epochs
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from sklearn.metrics import roc_auc_score
@@ -71,6 +72,7 @@ def generate(spec: GeneratedSpec, into: Path) -> None:
     users = rng.normal(size=(spec.users, size))
     movies = rng.normal(size=(spec.movies, size)) / np.sqrt(size)
     gender = rng.integers(2, size=spec.users)
+    gender[:2] = 0, 1  # both domains have a user
     down = rng.normal(size=(2, size, spec.rank)) / np.sqrt(size)
     up = rng.normal(size=(2, spec.rank, size)) / np.sqrt(spec.rank)
     shifted = users + spec.shift * np.einsum("uk,ukr,url->ul", users, down[gender], up[gender])
@@ -103,8 +105,13 @@ def generate(spec: GeneratedSpec, into: Path) -> None:
     )
     truth = {
         "bayes_auc": {
-            "FM"[g]: roc_auc_score(positive[gender[user] == g], probability[gender[user] == g])
+            "FM"[g]: _auc(positive[gender[user] == g], probability[gender[user] == g])
             for g in (0, 1)
         }
     }
     (into / "truth.json").write_text(json.dumps(truth, indent=1) + "\n")
+
+
+def _auc(label: NDArray[np.bool_], probability: NDArray[np.float64]) -> float | None:
+    """None where the label has one value only."""
+    return float(roc_auc_score(label, probability)) if label.min() < label.max() else None

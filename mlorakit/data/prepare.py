@@ -6,7 +6,7 @@ from mlorakit import paths
 from mlorakit.data.dataset import MultiDomainData, load_dataset
 from mlorakit.data.generated import generate, generated_spec
 from mlorakit.data.preprocessing import dataset_spec, preprocess
-from mlorakit.data.sources import fetch
+from mlorakit.data.sources import GENERATED, fetch
 
 
 def prepare_raw(source: str, into: Path | None = None) -> Path:
@@ -17,7 +17,7 @@ def prepare_raw(source: str, into: Path | None = None) -> Path:
         DataError: `generated` in params.yaml is not understood.
     """
     folder = into or paths.raw_dir(source)
-    if source == "generated":
+    if source == GENERATED:
         generate(generated_spec(), folder)
     else:
         fetch(source, folder)

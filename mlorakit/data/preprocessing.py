@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from mlorakit import paths
 from mlorakit.data.movielens import COLUMNS, VALUE_NAMES, read_movielens
 from mlorakit.data.rows import DataError, RowAccount
+from mlorakit.data.sources import GENERATED, SOURCES
 from mlorakit.data.splits import SPLITS, stratified_split
 from mlorakit.provenance import file_digest
 
@@ -40,6 +41,12 @@ class DatasetSpec:
         for name in (self.domain, *self.fields):
             if name not in COLUMNS:
                 raise ValueError(f"column {name!r} is not one of {', '.join(COLUMNS)}")
+        if len(set(self.fields)) < len(self.fields):
+            raise ValueError(f"fields {', '.join(self.fields)} name a column twice")
+        if self.source not in (*SOURCES, GENERATED):
+            raise ValueError(
+                f"source {self.source!r} is not one of {', '.join((*SOURCES, GENERATED))}"
+            )
         if self.domain not in self.fields:
             object.__setattr__(self, "fields", (*self.fields, self.domain))
 

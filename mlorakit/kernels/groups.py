@@ -52,7 +52,8 @@ class DomainGroups:
         """The batch in tiles; made once for all layers of a model."""
         counts = torch.diff(self.ends, prepend=self.ends.new_zeros(1))
         # Half a mean group: smaller tiles copy more weights, larger ones pad more rows.
-        size = max(4, min(64, 1 << (self.domain.numel() // (2 * counts.numel())).bit_length() - 1))
+        half_group = self.domain.numel() // (2 * counts.numel())
+        size = max(4, min(64, 1 << max(half_group.bit_length() - 1, 0)))
         per_domain = (counts + size - 1) // size
         domain = torch.repeat_interleave(per_domain)
         tile_ends = per_domain.cumsum(0)

@@ -58,6 +58,9 @@ class CompressedInteraction(nn.Module):
     Args:
         n_fields: F.
         layers: feature maps per layer; half of each but the last feeds the next layer.
+
+    Raises:
+        ValueError: a layer that must be split has an odd number.
     """
 
     def __init__(self, n_fields: int, layers: tuple[int, ...]) -> None:
@@ -66,6 +69,8 @@ class CompressedInteraction(nn.Module):
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
         maps = n_fields
+        if any(size % 2 for size in layers[:-1]):
+            raise ValueError(f"CIN layers {layers} cannot be split in half: one of them is odd.")
         for size in layers:
             self.weights.append(nn.Parameter(torch.empty(size, maps * n_fields)))
             nn.init.xavier_uniform_(self.weights[-1])

@@ -5,7 +5,6 @@ from itertools import product
 from pathlib import Path
 
 import pandas as pd
-from pydantic import TypeAdapter
 
 from mlorakit import paths
 from mlorakit.config import Grid
@@ -16,8 +15,12 @@ class MissingCellsError(FileNotFoundError):
 
 
 def grid() -> Grid:
-    """`grid` of params.yaml."""
-    return TypeAdapter(Grid).validate_python(paths.params()["grid"])
+    """`grid` of params.yaml.
+
+    Raises:
+        ParameterError: it names something that is not known.
+    """
+    return Grid.of(**paths.params()["grid"])
 
 
 def _cells(folder: Path, suffix: str) -> list[tuple[dict[str, str], Path]]:

@@ -33,8 +33,8 @@ def data_statistics(datasets: tuple[str, ...]) -> pd.DataFrame:
                 {
                     "dataset": name,
                     "domain": label,
-                    "users": fields["user"] if label == "all" else None,
-                    "items": fields["movie"] if label == "all" else None,
+                    "users": fields.get("user") if label == "all" else None,
+                    "items": fields.get("movie") if label == "all" else None,
                     **counts,
                     "rows": total,
                     "positive_share": positives / total,
@@ -72,13 +72,14 @@ def domain_auc(metrics: list[dict]) -> pd.DataFrame:
     rows = []
     for m in metrics:
         for domain in next(iter(m["seeds"].values()))["auc"]:
-            values = [seed["auc"][domain] for seed in m["seeds"].values()]
+            found = [seed["auc"][domain] for seed in m["seeds"].values()]
+            values = [value for value in found if value is not None]
             rows.append(
                 {
                     **{k: m[k] for k in ("dataset", "backbone", "variant", "batch_order")},
                     "domain": domain,
                     "n_seeds": len(values),
-                    "auc_mean": statistics.fmean(values),
+                    "auc_mean": statistics.fmean(values) if values else math.nan,
                     "auc_std": statistics.stdev(values) if len(values) > 1 else math.nan,
                 }
             )
@@ -145,8 +146,9 @@ def readable_comparison(frame: pd.DataFrame) -> pd.DataFrame:
             name = f"{first}_minus_{second}"
             if name in frame.columns:
                 row[f"{first} − {second}"] = with_spread(r[name], r[f"{name}_std"], signed=True)
-                if r["n_seeds"] > 1:
-                    row[f"p ({first} − {second})"] = f"{r[f'{name}_p']:.3g}"
+                if frame["n_seeds"].max() > 1:
+                    p = r[f"{name}_p"]
+                    row[f"p ({first} − {second})"] = "" if pd.isna(p) else f"{p:.3g}"
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -90,7 +90,8 @@ def markdown_table(frame: pd.DataFrame) -> str:
         "| " + " | ".join(map(str, frame.columns)) + " |",
         "|" + "|".join("---:" if r else "---" for r in right) + "|",
     ]
-    lines += ["| " + " | ".join(row) + " |" for row in frame.itertuples(index=False, name=None)]
+    rows = ([text.replace("|", r"\|") for text in row] for row in frame.to_numpy().tolist())
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines)
 
 

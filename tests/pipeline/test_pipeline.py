@@ -12,7 +12,7 @@ from .conftest import Project
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 COMPARED = ("reports/tables", "reports/metrics", "reports/history", "reports/notebooks")
-ALSO_COMPARED = ("reports/figures", "reports/cells", "data/processed", "data/raw")
+ALSO_COMPARED = ("reports/figures", "reports/site", "reports/cells", "data/processed", "data/raw")
 
 
 @pytest.fixture(scope="module")

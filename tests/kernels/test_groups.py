@@ -1,0 +1,95 @@
+"""Rows ordered by domain, and the tiles that they are cut into."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mlorakit.kernels.groups import DomainGroups, group_rows
+
+Counts = st.lists(st.integers(0, 90), min_size=1, max_size=40).filter(any)
+
+
+def groups_of(counts: list[int]) -> DomainGroups:
+    domain = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    return group_rows(domain, len(counts))[1]
+
+
+def test_rows_are_sorted_by_domain_and_keep_their_order_within_it() -> None:
+    order, groups = group_rows(torch.tensor([2, 0, 2, 0, 3]), n_domains=5)
+    assert order.tolist() == [1, 3, 0, 2, 4]
+    assert groups.domain.tolist() == [0, 0, 2, 2, 3]
+    # Domain 0 ends at row 2; domain 1 is empty and ends there too; 4 is empty after the last row.
+    assert groups.ends.tolist() == [2, 2, 4, 5, 5]
+    assert groups.n_domains == 5
+
+
+def test_domains_may_come_as_any_integer_type() -> None:
+    order, groups = group_rows(torch.tensor([1, 0], dtype=torch.int32), n_domains=2)
+    assert order.tolist() == [1, 0]
+    assert groups.domain.dtype == groups.ends.dtype == torch.int64
+
+
+@pytest.mark.parametrize("domain", [[0, 3], [-1, 2]])
+def test_a_domain_outside_the_table_is_refused_with_the_range(domain: list[int]) -> None:
+    with pytest.raises(ValueError, match=rf"0\.\.2.* from {min(domain)} to {max(domain)}"):
+        group_rows(torch.tensor(domain), n_domains=3)
+
+
+def test_tiles_by_hand() -> None:
+    # 16 rows of 2 domains: half a mean group is 4 rows. Domain 0 has 6 rows, so 2 tiles.
+    tiles = groups_of([6, 10]).tiles
+    assert tiles.shape == (5, 4)
+    assert tiles.domain.tolist() == [0, 0, 1, 1, 1]
+    assert tiles.rows.view(5, 4).tolist() == [
+        [0, 1, 2, 3],
+        [4, 5, 5, 5],
+        [6, 7, 8, 9],
+        [10, 11, 12, 13],
+        [14, 15, 15, 15],
+    ]
+    assert tiles.real.squeeze(1).tolist() == [
+        [1, 1, 1, 1],
+        [1, 1, 0, 0],
+        [1, 1, 1, 1],
+        [1, 1, 1, 1],
+        [1, 1, 0, 0],
+    ]
+    assert tiles.place.tolist() == [0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]
+
+
+@given(Counts)
+def test_every_row_has_one_real_place_in_a_tile_of_its_domain(counts: list[int]) -> None:
+    groups = groups_of(counts)
+    tiles = groups.tiles
+    total = sum(counts)
+    real = tiles.real.flatten().bool()
+    assert tiles.rows[real].sort().values.tolist() == list(range(total))
+    assert tiles.rows[tiles.place].tolist() == list(range(total))
+    assert real[tiles.place].all()
+    of_tile: Tensor = tiles.domain.repeat_interleave(tiles.shape[1])
+    assert torch.equal(of_tile, groups.domain[tiles.rows])
+
+
+@given(Counts)
+def test_padding_is_less_than_one_tile_per_domain(counts: list[int]) -> None:
+    tiles = groups_of(counts).tiles
+    padding = tiles.rows.numel() - sum(counts)
+    assert padding == int((tiles.real == 0).sum())
+    assert padding < tiles.shape[1] * sum(count > 0 for count in counts)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 41, 79])
+def test_fewer_rows_than_twice_the_domains_make_tiles_too(rows: int) -> None:
+    groups = group_rows(torch.arange(rows) % 40, n_domains=40)[1]
+    assert groups.tiles.rows[groups.tiles.place].tolist() == list(range(rows))
+
+
+def test_a_tile_holds_at_most_64_rows() -> None:
+    assert groups_of([5000]).tiles.shape == (79, 64)
+
+
+def test_tiles_are_made_once() -> None:
+    groups = groups_of([3, 5])
+    assert groups.tiles is groups.tiles

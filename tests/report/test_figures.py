@@ -1,0 +1,137 @@
+"""Figures: what they show, and that equal input gives equal files."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from mlorakit.models import VARIANTS
+from mlorakit.report.figures import (
+    VARIANT_COLOURS,
+    apply_style,
+    save_figure,
+    training_curves,
+    wauc_dots,
+)
+
+Cell = Callable[..., dict]
+
+
+@pytest.fixture(autouse=True)
+def style() -> Iterator[None]:
+    with mpl.rc_context():
+        plt.switch_backend("agg")
+        apply_style()
+        yield
+        plt.close("all")
+
+
+@pytest.fixture
+def history() -> pd.DataFrame:
+    """Two backbones, two variants, two seeds, three epochs; another data set beside them."""
+    return pd.DataFrame(
+        [
+            {
+                "dataset": dataset,
+                "batch_order": "mixed",
+                "backbone": backbone,
+                "variant": variant,
+                "seed": seed,
+                "epoch": epoch,
+                "validation_auc": 0.5 + 0.1 * epoch + 0.01 * seed + 0.02 * (variant == "mlora"),
+            }
+            for dataset in ("generated", "movielens")
+            for backbone in ("deepfm", "mlp")
+            for variant in ("base", "mlora")
+            for seed in (1, 2)
+            for epoch in (1, 2, 3)
+        ]
+    )
+
+
+@pytest.fixture
+def metrics(cell: Cell) -> list[dict]:
+    return [
+        cell("deepfm", "base", {"1": 0.5, "2": 0.6}),
+        cell("deepfm", "mlora", {"1": 0.7, "2": 0.8}),
+        cell("mlp", "base", {"1": 0.55, "2": 0.65}),
+        cell("mlp", "mlora", {"1": 0.75, "2": 0.85}, dataset="movielens"),
+    ]
+
+
+def saved(figure: Figure, folder: Path) -> dict[str, bytes]:
+    save_figure(figure, folder, "figure", dpi=60)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def dots(figure: Figure) -> list[float]:
+    return sorted(
+        float(x)
+        for collection in figure.axes[0].collections
+        for x in collection.get_offsets()[:, 0]
+    )
+
+
+def test_equal_curves_are_equal_files(history: pd.DataFrame, tmp_path: Path) -> None:
+    first = saved(training_curves(history, "generated", "mixed"), tmp_path / "first")
+    second = saved(training_curves(history, "generated", "mixed"), tmp_path / "second")
+    assert set(first) == {"figure.png", "figure.svg"}
+    assert first == second
+    history.loc[0, "validation_auc"] += 0.05
+    other = saved(training_curves(history, "generated", "mixed"), tmp_path / "other")
+    assert all(other[name] != first[name] for name in first)
+
+
+def test_equal_dots_are_equal_files(metrics: list[dict], tmp_path: Path) -> None:
+    first = saved(wauc_dots(metrics, "generated", "mixed"), tmp_path / "first")
+    assert saved(wauc_dots(metrics, "generated", "mixed"), tmp_path / "second") == first
+
+
+def test_one_figure_saved_twice_is_the_same_file(metrics: list[dict], tmp_path: Path) -> None:
+    figure = wauc_dots(metrics, "generated", "mixed")
+    assert saved(figure, tmp_path / "first") == saved(figure, tmp_path / "second")
+
+
+def test_files_hold_neither_date_nor_version(metrics: list[dict], tmp_path: Path) -> None:
+    files = saved(wauc_dots(metrics, "generated", "mixed"), tmp_path)
+    assert b"Software" not in files["figure.png"]
+    assert b"<dc:date>" not in files["figure.svg"]
+    assert b"test WAUC" in files["figure.svg"]  # text stays text
+
+
+def test_there_is_a_panel_per_backbone_with_a_line_per_variant(history: pd.DataFrame) -> None:
+    figure = training_curves(history, "generated", "mixed")
+    assert [axes.get_title() for axes in figure.axes] == ["DeepFM", "MLP"]
+    for axes in figure.axes:
+        base, mlora = axes.lines[:2]
+        assert list(base.get_xdata()) == [1, 2, 3]
+        # The mean of seeds 1 and 2 of this data set.
+        assert list(base.get_ydata()) == pytest.approx([0.615, 0.715, 0.815])
+        assert list(mlora.get_ydata()) == pytest.approx([0.635, 0.735, 0.835])
+
+
+def test_epochs_are_whole_numbers(history: pd.DataFrame) -> None:
+    ticks = training_curves(history, "generated", "mixed").axes[0].get_xticks()
+    assert all(float(tick).is_integer() for tick in ticks)
+
+
+def test_there_is_a_dot_per_seed_of_the_data_set(metrics: list[dict]) -> None:
+    figure = wauc_dots(metrics, "generated", "mixed")
+    assert dots(figure) == pytest.approx([0.5, 0.55, 0.6, 0.65, 0.7, 0.8])
+    labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert labels == ["DeepFM", "MLP"]
+
+
+def test_one_seed_has_dots_and_no_bar_of_means(cell: Cell) -> None:
+    figure = wauc_dots([cell("mlp", "base", {"1": 0.5})], "generated", "mixed")
+    assert dots(figure) == [0.5]
+    assert [line for line in figure.axes[0].lines if len(line.get_xdata())] == []
+
+
+def test_every_variant_has_a_colour_of_its_own() -> None:
+    assert set(VARIANT_COLOURS) == set(VARIANTS)
+    assert len(set(VARIANT_COLOURS.values())) == len(VARIANTS)

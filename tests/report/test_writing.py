@@ -1,0 +1,134 @@
+"""Tables as CSV, Markdown and LaTeX, with what they were made from."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from nbformat.v4 import new_notebook
+
+from mlorakit.data.rows import DataError
+from mlorakit.report.writing import Origin, markdown_table, origin, write_table
+
+SetParams = Callable[..., None]
+
+SOURCE = Origin("dvc repro tables", {"generated": "a" * 64}, "b" * 64, "c" * 64)
+FRAME = pd.DataFrame(
+    {
+        "backbone": ["deepfm", "mlp"],
+        "wauc": [0.8123456789012, 0.5],
+        "rows": [1200, 3],
+        "note": ["up by 5 %", None],
+    }
+)
+
+
+def written(folder: Path, frame: pd.DataFrame = FRAME, **more: pd.DataFrame) -> dict[str, str]:
+    write_table(folder, "mlora_wauc", frame, SOURCE, caption="WAUC of 100 % of rows.", **more)
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_the_csv_holds_eight_digits(tmp_path: Path) -> None:
+    assert written(tmp_path)["mlora_wauc.csv"].splitlines() == [
+        "backbone,wauc,rows,note",
+        "deepfm,0.81234568,1200,up by 5 %",
+        "mlp,0.5,3,",
+    ]
+
+
+def test_markdown_puts_numbers_to_the_right_and_says_its_origin(tmp_path: Path) -> None:
+    assert written(tmp_path)["mlora_wauc.md"].splitlines() == [
+        "WAUC of 100 % of rows.",
+        "",
+        "| backbone | wauc | rows | note |",
+        "|---|---:|---:|---|",
+        "| deepfm | 0.8123 | 1200 | up by 5 % |",
+        "| mlp | 0.5000 | 3 |  |",
+        "",
+        "Made by `dvc repro tables` from data generated aaaaaaaaaaaa; parameters bbbbbbbbbbbb; "
+        "code cccccccccccc (SHA-256, in full in sources.json).",
+    ]
+
+
+def test_latex_is_escaped(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"data_set": [r"a\b & 5 %"], "difference": ["−0.1 ± 0.2"]})
+    lines = written(tmp_path, frame)["mlora_wauc.tex"].splitlines()
+    assert lines[0].startswith("% Made by `dvc repro tables` ")
+    assert lines[1:] == [
+        r"\begin{table}",
+        r"\caption{WAUC of 100 \% of rows.}",
+        r"\label{tab:mlora_wauc}",
+        r"\begin{tabular}{lr}",
+        r"\toprule",
+        r"data\_set & difference \\",
+        r"\midrule",
+        r"a\textbackslash{}b \& 5 \% & $-$0.1 $\pm$ 0.2 \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+
+
+def test_markdown_cells_may_hold_a_bar() -> None:
+    table = markdown_table(pd.DataFrame({"domain": ["Comedy|Romance"], "rows": ["3"]}))
+    assert table.splitlines()[-1] == r"| Comedy\|Romance | 3 |"
+
+
+def test_a_readable_form_is_shown_and_the_numbers_are_stored(tmp_path: Path) -> None:
+    readable = pd.DataFrame({"backbone": ["DeepFM"], "WAUC": ["0.8123 ± 0.0010"]})
+    files = written(tmp_path, readable=readable)
+    assert "| DeepFM | 0.8123 ± 0.0010 |" in files["mlora_wauc.md"]
+    assert r"DeepFM & 0.8123 $\pm$ 0.0010 \\" in files["mlora_wauc.tex"]
+    assert "0.81234568" in files["mlora_wauc.csv"]
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    first = written(tmp_path / "first")
+    assert written(tmp_path / "second") == first
+    assert written(tmp_path / "first") == first  # over the earlier files, too
+
+
+def test_sources_are_kept_by_table_and_in_full(tmp_path: Path) -> None:
+    written(tmp_path)
+    write_table(tmp_path, "account", FRAME, SOURCE, caption="Rows.")
+    stored = json.loads((tmp_path / "sources.json").read_text())
+    assert list(stored) == ["account", "mlora_wauc"]
+    assert stored["account"] == {
+        "command": "dvc repro tables",
+        "data": {"generated": "a" * 64},
+        "parameters": "b" * 64,
+        "code": "c" * 64,
+    }
+
+
+@pytest.fixture
+def notebooks(prepared_project: Path) -> Path:
+    folder = prepared_project / "notebooks"
+    folder.mkdir()
+    nbformat.write(new_notebook(), folder / "tables.ipynb")
+    return folder
+
+
+@pytest.mark.usefixtures("notebooks")
+def test_the_origin_is_that_of_the_project(prepared_project: Path, set_params: SetParams) -> None:
+    first = origin(("generated",), "dvc repro tables")
+    path = prepared_project / "data" / "processed" / "generated" / "dataset.json"
+    assert first.data == {"generated": hashlib.sha256(path.read_bytes()).hexdigest()}
+    assert origin(("generated",), "dvc repro tables") == first
+    set_params(generated={"seed": 99}, datasets={"other": {}})  # no part of these tables
+    assert origin(("generated",), "dvc repro tables") == first
+    set_params(train={"dropout": 0.1})
+    changed = origin(("generated",), "dvc repro tables")
+    assert changed.parameters != first.parameters
+    assert changed.code == first.code
+    (prepared_project / "mlorakit" / "new.py").write_text("x = 1\n")
+    assert origin(("generated",), "dvc repro tables").code != first.code
+
+
+@pytest.mark.usefixtures("notebooks")
+def test_data_that_are_not_there_are_named() -> None:
+    with pytest.raises(DataError, match="movielens holds no processed data set"):
+        origin(("generated", "movielens"), "dvc repro tables")

@@ -1,0 +1,64 @@
+"""Profiles: other values for params.yaml, its comments kept."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mlorakit.config import TrainConfig
+from mlorakit.profile import apply_profile
+from mlorakit.report.results import grid
+
+PARAMS = """\
+# All settings.
+sources: [movielens]
+train:
+  seeds: "1"  # one run each
+  patience: 3
+"""
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    path = tmp_path / "params.yaml"
+    path.write_text(PARAMS)
+    return path
+
+
+def profile(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_values_are_replaced_and_the_rest_is_kept(params: Path, tmp_path: Path) -> None:
+    apply_profile(profile(tmp_path, 'sources: [generated]\ntrain: {seeds: "1,2"}\n'), params)
+    assert yaml.safe_load(params.read_text()) == {
+        "sources": ["generated"],
+        "train": {"seeds": "1,2", "patience": 3},
+    }
+    assert params.read_text().startswith("# All settings.\n")
+    assert "# one run each" in params.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [("seeds: 3\n", "mine.yaml sets 'seeds'"), ("train: {seed: 3}\n", "mine.yaml: train sets")],
+)
+def test_an_unknown_key_is_refused_and_nothing_is_written(
+    params: Path, tmp_path: Path, text: str, where: str
+) -> None:
+    with pytest.raises(KeyError, match=where):
+        apply_profile(profile(tmp_path, text), params)
+    assert params.read_text() == PARAMS
+
+
+@pytest.mark.parametrize("name", ["demo", "paper"])
+def test_the_profiles_of_the_project_fit_its_parameters(
+    project: Path, checkout: Path, name: str
+) -> None:
+    apply_profile(checkout / "profiles" / f"{name}.yaml", project / "params.yaml")
+    settings = yaml.safe_load((project / "params.yaml").read_text())["train"]
+    chosen = grid()
+    config = TrainConfig.of(dataset=chosen.datasets[0], backbone=chosen.backbones[0], **settings)
+    assert len(config.seeds) > 1

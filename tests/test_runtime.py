@@ -1,0 +1,36 @@
+"""The device and the threads of a fit."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from mlorakit.runtime import prepare
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("no_cuda")
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_without_cuda_the_cpu_computes(device: str) -> None:
+    assert prepare(device, threads=1) == torch.device("cpu")
+
+
+def test_torch_computes_with_the_threads_asked_for() -> None:
+    prepare("cpu", threads=2)
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("no_cuda")
+def test_cuda_that_is_not_there_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ValueError, match="'cuda', but torch finds no CUDA device; use 'auto'"):
+        prepare("cuda", threads=1)
