@@ -1,0 +1,1 @@
+"""Side by side with a peer library: run `make bench`."""

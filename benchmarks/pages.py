@@ -1,0 +1,84 @@
+"""The benchmarks' pages in Markdown, from what their JSON files hold."""
+
+from typing import Any
+
+from benchmarks.tables import epoch_table, markdown, parity_table, speed_table
+
+
+def parity_page(stored: dict[str, Any]) -> str:
+    """The page of `benchmarks.parity`."""
+    peers, ours = stored.get("peer", {}), stored["ours"]
+    lines = [
+        "# Base models beside DeepCTR-Torch",
+        "",
+        "Test WAUC on MovieLens-1M by gender: the same split, fields, settings and early stopping, "
+        "each model trained by each library's own loop. Made by `python -m benchmarks.parity`"
+        " (part of `make bench`); ours come from the pipeline (`make repro`).",
+        "",
+        parity_table(peers, ours),
+        _settings(peers),
+        "",
+        "What differs beyond the library:",
+        "",
+        *(f"* {note}" for note in stored["notes"]["all"]),
+        *(f"* {name}: {note}." for name, note in stored["notes"].items() if name != "all"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _settings(peers: dict[str, Any]) -> str:
+    """The settings and data of the peer's results, one line per distinct set."""
+    distinct: dict[str, list[str]] = {}
+    for name, result in peers.items():
+        settings = ", ".join(f"{k} {v}" for k, v in result["settings"].items())
+        line = (
+            f"DeepCTR-Torch {result['deepctr_torch']}, seed {result['seed']}, {settings}, "
+            f"data {result['data'][:12]}"
+        )
+        distinct.setdefault(line, []).append(name)
+    return "\n".join(f"Settings of {', '.join(names)}: {line}." for line, names in distinct.items())
+
+
+def speed_page(found: dict[str, Any]) -> str:
+    """The page of `benchmarks.speed`; a part that was not measured is left out."""
+    environment = [[name, str(value)] for name, value in found["environment"].items() if value]
+    lines = [
+        "# Speed",
+        "",
+        "Made by `python -m benchmarks.speed` (part of `make bench`).",
+        "",
+        markdown(["machine", ""], environment),
+    ]
+    if found["training"]:
+        lines += [*_side_by_side(found), speed_table(found["training"])]
+    if found["epochs"]:
+        lines += _epochs(found)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _side_by_side(found: dict[str, Any]) -> list[str]:
+    return [
+        "## Training rows per second beside DeepCTR-Torch",
+        "",
+        f"Data: {found['data']['movielens']}. {found['steps']} steps of 1024 rows per round, MLP "
+        "256-128-64, dropout 0.5, Adam, fp32, on the CPU. The two take turns in one process, and "
+        "DeepCTR-Torch once more in its own, without mlorakit's settings of a process. A ratio is "
+        "that of two neighbouring rounds: its median, smallest and largest value. "
+        "Each side is timed over its own `fit`; ours validates on 2048 rows in that time, "
+        "DeepCTR-Torch on none. Each has the Adam that its users get; ours is torch's fused one.",
+        "",
+    ]
+
+
+def _epochs(found: dict[str, Any]) -> list[str]:
+    lines = [
+        "## What MLoRA's layers cost",
+        "",
+        f"Median seconds per epoch, training and validation, on {found['share']:.0%} of the rows; "
+        "the variants take turns.",
+        "",
+    ]
+    for name, costs in found["epochs"].items():
+        data = "" if found["data"][name] == name else f" ({found['data'][name]})"
+        lines += [f"### {name}{data}", "", epoch_table(costs)]
+    return lines

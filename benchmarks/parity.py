@@ -1,0 +1,97 @@
+"""Test WAUC of the base models beside DeepCTR-Torch's, on the same split and settings.
+
+`python -m benchmarks.parity` trains DeepCTR-Torch's models, one after the other, and writes each
+result to reports/benchmarks/parity.json as it is there; a result that is there is kept unless the
+data, a setting or the library changed. Ours are what the pipeline wrote to reports/metrics. The
+table goes to reports/benchmarks/parity.md.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from benchmarks import peer, results
+from benchmarks.pages import parity_page
+from benchmarks.peer_training import data_hash, is_done, key_of, train_peer
+from mlorakit import paths
+from mlorakit.config import ParameterError, TrainConfig
+from mlorakit.data.dataset import load_dataset
+from mlorakit.data.rows import DataError
+
+DATASET = "movielens"
+
+
+def config_of(backbone: str) -> TrainConfig:
+    """The pipeline's config of a base model, from params.yaml."""
+    named = {"dataset": DATASET, "backbone": backbone, "variant": "base", "batch_order": "mixed"}
+    return TrainConfig.of(**{**paths.params()["train"], **named})
+
+
+def our_waucs(metrics: Path) -> dict[str, list[float]]:
+    """Test WAUC per backbone and seed, as the pipeline wrote it; a cell may be missing."""
+    found = {}
+    for backbone in peer.CLASSES:
+        cell = results.read_json(metrics / f"{config_of(backbone).cell}.json")
+        if cell:
+            found[backbone] = [seed["wauc"] for seed in cell["seeds"].values()]
+    return found
+
+
+def train_missing(args: argparse.Namespace, path: Path) -> None:
+    """Train the peer's models that the results lack; each is stored as soon as it is there."""
+    data = load_dataset(args.data)
+    fingerprint = data_hash(data)
+    for backbone in args.backbones:
+        config = config_of(backbone)
+        key = key_of(config, fingerprint, args.seed, peer.version())
+        stored = results.read_json(path)
+        if is_done(stored.get("peer", {}).get(backbone, {}), key) and not args.again:
+            print(f"{backbone}: kept")
+            continue
+        result = key | train_peer(config, data, args.seed)
+        # Read again: another run may have stored another backbone in the meantime.
+        stored = results.read_json(path)
+        stored.setdefault("peer", {})[backbone] = result
+        results.write_json(path, stored)
+        print(f"{backbone}: test WAUC {result['test_wauc']:.5f}", flush=True)
+
+
+def write_page(reports: Path, metrics: Path) -> None:
+    """Write the table of what is there, and our side and the notes into the results."""
+    stored = results.read_json(reports / "parity.json")
+    stored["ours"] = our_waucs(metrics)
+    stored["notes"] = {"all": list(peer.COMMON_NOTES), **peer.NOTES}
+    results.write_json(reports / "parity.json", stored)
+    results.write_text(reports / "parity.md", parity_page(stored))
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.parity", description=__doc__)
+    parser.add_argument("--backbones", nargs="+", default=[*peer.CLASSES], choices=peer.CLASSES)
+    parser.add_argument("--data", type=Path, default=paths.processed_dir(DATASET))
+    parser.add_argument("--metrics", type=Path, default=paths.reports_dir("metrics", DATASET))
+    parser.add_argument("--reports", type=Path, default=results.folder())
+    parser.add_argument("--seed", type=int, default=1, help="of DeepCTR-Torch's models")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--again", action="store_true", help="train what is there already too")
+    parser.add_argument("--render", action="store_true", help="train nothing, write the table")
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Train what is missing, then write the table."""
+    args = parse()
+    torch.set_num_threads(args.threads)
+    try:
+        if not args.render:
+            train_missing(args, args.reports / "parity.json")
+        write_page(args.reports, args.metrics)
+    except (peer.PeerMissingError, DataError, ParameterError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The benchmarks' tables in Markdown. Nothing here trains or reads files."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from mlorakit.models import BACKBONE_TITLES
+
+TOLERANCE = 0.003
+"""How far below the peer's WAUC ours may lie: about the spread between seeds on MovieLens-1M."""
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first column is text, the others are numbers."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def verdict(ours: float | None, peers: float | None) -> str:
+    """What the difference of two test WAUCs says."""
+    if ours is None or peers is None:
+        return "not run"
+    if ours >= peers - TOLERANCE:
+        return f"within {TOLERANCE} or better"
+    return f"worse by more than {TOLERANCE}"
+
+
+def parity_table(peers: dict[str, dict[str, Any]], ours: dict[str, list[float]]) -> str:
+    """WAUC of each backbone trained by both libraries.
+
+    Args:
+        peers: DeepCTR-Torch's stored result per backbone.
+        ours: the test WAUCs of mlorakit's seeds per backbone; a backbone may be missing.
+    """
+    rows = []
+    for backbone in BACKBONE_TITLES:
+        if backbone not in peers and backbone not in ours:
+            continue
+        theirs = peers.get(backbone, {}).get("test_wauc")
+        seeds = ours.get(backbone, [])
+        mean = sum(seeds) / len(seeds) if seeds else None
+        known = mean is not None and theirs is not None
+        rows.append(
+            [
+                BACKBONE_TITLES[backbone],
+                "" if theirs is None else f"{theirs:.4f}",
+                "" if mean is None else f"{mean:.4f}",
+                str(len(seeds)),
+                f"{mean - theirs:+.4f}" if known else "",  # type: ignore[operator]
+                verdict(mean, theirs),
+            ]
+        )
+    header = ["backbone", "DeepCTR-Torch", "mlorakit", "seeds of mlorakit", "difference", "verdict"]
+    return markdown(header, rows)
+
+
+def ratios(ours: Sequence[float], peers: Sequence[float]) -> list[float]:
+    """Ours over theirs of each round: neighbours in time, so that a slow spell hits both."""
+    return [a / b for a, b in zip(ours, peers, strict=True)]
+
+
+def speed_table(rates: dict[str, dict[str, list[float]]]) -> str:
+    """Training rows/s side by side.
+
+    Args:
+        rates: rows/s of each round, per backbone and side (`mlorakit`, `deepctr_torch`, and
+            `deepctr_torch_alone` for the peer in a process of its own).
+    """
+    rows = []
+    for backbone, sides in rates.items():
+        row = [BACKBONE_TITLES[backbone], f"{median(sides['mlorakit']):,.0f}"]
+        for side in ("deepctr_torch", "deepctr_torch_alone"):
+            ratio = ratios(sides["mlorakit"], sides[side])
+            spread = f"{median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})"
+            row += [f"{median(sides[side]):,.0f}", spread]
+        rows.append([*row, str(len(sides["mlorakit"]))])
+    header = ["backbone", "mlorakit", "DeepCTR-Torch", "ratio"]
+    return markdown([*header, "DeepCTR-Torch, own process", "ratio", "rounds"], rows)
+
+
+def epoch_table(seconds: dict[str, dict[str, list[float]]]) -> str:
+    """Seconds of an epoch per variant, and what MLoRA's layers cost.
+
+    Args:
+        seconds: of each round, per backbone and variant (`base`, `control`, `mlora`).
+    """
+    rows = []
+    for backbone, variants in seconds.items():
+        base, control, mlora = (variants[v] for v in ("base", "control", "mlora"))
+        over_base, over_control = ratios(mlora, base), ratios(mlora, control)
+        rows.append(
+            [
+                BACKBONE_TITLES[backbone],
+                *(f"{median(times):.2f}" for times in (base, control, mlora)),
+                *(f"{median(ratio):.2f}" for ratio in (over_base, over_control)),
+                f"{min(over_base):.2f} to {max(over_base):.2f}",
+            ]
+        )
+    header = ["backbone", "base", "control", "mlora", "mlora / base", "mlora / control"]
+    return markdown([*header, "spread of mlora / base"], rows)
