@@ -54,12 +54,12 @@ clean: ## remove environments and everything that the pipeline can make again
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("mlorakit needs Python 3.11 or newer, and %s is %s; set PYTHON=/path/to/python3.11" % ("$(PYTHON)", sys.version.split()[0]) if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
 .venv-bench/.ready: $(STAMP)
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet -r requirements.lock
+	.venv-bench/bin/python -m pip install -r requirements.lock
 	.venv-bench/bin/python -m pip install --quiet --no-build-isolation -e '.[bench]' -c requirements.lock
 	touch $@
