@@ -132,3 +132,12 @@ def test_metrics_and_plots_show(reproduced: Project) -> None:
     page = (reproduced.root / "plots-page/index.html").read_text()
     assert "validation_auc" in page
     assert "wauc_mean" in page
+
+
+def test_an_experiment_changes_a_parameter(make_project: Callable[[], Project]) -> None:
+    project = make_project()
+    changes = ("-S", "train.max_epochs=1", "-S", "grid.variants=[base]", "-S", 'train.seeds="5"')
+    project.run("dvc", "exp", "run", *changes, "tables")
+    with (project.root / "reports/tables/mlora_wauc.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["variant"], row["n_seeds"], float(row["epochs_mean"])) == ("base", "1", 1)
