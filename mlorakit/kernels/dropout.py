@@ -28,25 +28,32 @@ def realised_probability(p: float) -> float:
     return dropped / values
 
 
-def dropout_mask(shape: torch.Size, p: float, device: torch.device) -> Tensor:
-    """Bool tensor of `shape`, True where an element is kept, from the device's global generator."""
-    dtype, values, dropped = _quantised(p)
+def dropout_mask(
+    shape: torch.Size, p: float, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Tensor of `shape`, 1 where an element is kept and 0 elsewhere, from the device's global
+    generator.
+    """
+    draw, values, dropped = _quantised(p)
     count = shape.numel()
-    per_draw = 8 // dtype.itemsize
+    per_draw = 8 // draw.itemsize
     # random_() without bounds leaves the sign bit at 0; the full range needs the lower bound.
     bits = torch.empty(-(-count // per_draw), dtype=torch.int64, device=device)
     bits.random_(_INT64_MIN, None)
-    if dtype == torch.uint8:
-        return (bits.view(torch.uint8)[:count] >= dropped).view(shape)
-    # uint16 has no comparison on every device: shift the threshold into int16's range instead.
-    return (bits.view(torch.int16)[:count] >= dropped - values // 2).view(shape)
+    if draw == torch.uint16:
+        # uint16 has no comparison on every device: shift the threshold into int16's range instead.
+        drawn, dropped = bits.view(torch.int16), dropped - values // 2
+    else:
+        drawn = bits.view(torch.uint8)
+    # Comparing into a float tensor is eight times faster than into a bool one that is then cast.
+    keep = torch.empty(count, dtype=dtype, device=device)
+    return torch.ge(drawn[:count], dropped, out=keep).view(shape)
 
 
 def _scaled_mask(x: Tensor, p: float) -> tuple[Tensor, float]:
     """1 / (1 - p) where an element is kept and 0 elsewhere, and that factor."""
     scale = 1.0 / (1.0 - realised_probability(p))
-    # As a float the mask multiplies four times faster than as a bool.
-    return dropout_mask(x.shape, p, x.device).to(x.dtype).mul_(scale), scale
+    return dropout_mask(x.shape, p, x.device, x.dtype).mul_(scale), scale
 
 
 class _Dropout(torch.autograd.Function):
@@ -80,7 +87,7 @@ class _ReluDropout(torch.autograd.Function):
 
 def dropout_reference(x: Tensor, keep: Tensor, p: float) -> Tensor:
     """What `dropout` computes, given the mask: kept elements are scaled by 1 / (1 - p)."""
-    return torch.where(keep, x / (1.0 - realised_probability(p)), 0.0)
+    return torch.where(keep.bool(), x / (1.0 - realised_probability(p)), 0.0)
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:

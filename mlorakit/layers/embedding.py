@@ -1,8 +1,9 @@
 """One table for all categorical fields."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mlorakit.kernels.lookup import lookup
 
 
 class FieldEmbedding(nn.Module):
@@ -20,11 +21,11 @@ class FieldEmbedding(nn.Module):
         super().__init__()
         self.size = size
         starts = torch.tensor((0, *field_sizes[:-1])).cumsum(0)
-        self.register_buffer("offsets", starts.to(torch.int32), persistent=False)
+        self.register_buffer("offsets", starts, persistent=False)
         self.weight = nn.Parameter(torch.zeros(sum(field_sizes), size))
         if std > 0:
             nn.init.normal_(self.weight, std=std)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Ids of shape (B, F), each within its field, to embeddings of shape (B, F, K)."""
-        return F.embedding(ids + self.offsets, self.weight)
+        return lookup(self.weight, ids + self.offsets)

@@ -6,6 +6,8 @@ Sizes and initial values follow deepctr 0.9.0, which MLoRA's released code build
 import torch
 from torch import Tensor, nn
 
+from mlorakit.kernels.linear import linear
+
 
 def pairs(n_fields: int) -> tuple[list[int], list[int]]:
     """Indices of the F (F - 1) / 2 pairs of fields: the first field of each, and the second."""
@@ -86,7 +88,7 @@ class CompressedInteraction(nn.Module):
         x, pooled = x0, []
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             outer = (x.unsqueeze(2) * x0.unsqueeze(1)).flatten(1)  # (B K, maps F)
-            x = torch.relu_(torch.addmm(bias, outer, weight.t()))  # (B K, layers[i])
+            x = torch.relu_(linear(outer, weight, bias))  # (B K, layers[i])
             direct = x
             if i < len(self.layers) - 1:
                 x, direct = x.split(self.layers[i] // 2, dim=1)

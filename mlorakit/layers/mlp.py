@@ -4,12 +4,12 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mlorakit.kernels.dropout import dropout, relu_dropout_
-from mlorakit.kernels.grouped_lora import grouped_lora
+from mlorakit.kernels.grouped_lora import adapted_linear, grouped_bias, grouped_lora
 from mlorakit.kernels.groups import DomainGroups
+from mlorakit.kernels.linear import linear
 
 LayerFactory = Callable[[int, int], nn.Module]
 """Makes a layer from its input and output width; its forward takes (x, groups)."""
@@ -38,7 +38,8 @@ class Dense(nn.Module):
 
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, n_in) to (B, n_out)."""
-        return relu_dropout_(self.shared(x), self.p, self.training)
+        shared = linear(x, self.shared.weight, self.shared.bias)
+        return relu_dropout_(shared, self.p, self.training)
 
 
 def lora_rank(n_out: int, alpha: int) -> int:
@@ -97,15 +98,21 @@ class DomainLoRA(nn.Module):
     def domain_term(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """X A_d B_d + c_d, of shape (B, n_out)."""
         if not self.rank:
-            return F.embedding(groups.domain, self.domain_bias)
+            return grouped_bias(self.domain_bias, groups)
         return grouped_lora(x, self.lora_a, self.lora_b, self.domain_bias, groups)
 
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, n_in), rows sorted by domain, to (B, n_out)."""
-        shared, own = self.shared(x), self.domain_term(x, groups)
+        weight, bias = self.shared.weight, self.shared.bias
         if self.dropout_on_shared:
-            return torch.relu_(dropout(shared, self.p, self.training) + own)
-        return relu_dropout_(shared + own, self.p, self.training)
+            shared = dropout(linear(x, weight, bias), self.p, self.training)
+            return torch.relu_(shared + self.domain_term(x, groups))
+        if self.rank:
+            own = (self.lora_a, self.lora_b, self.domain_bias)
+            h = adapted_linear(x, weight, bias, *own, groups)
+        else:
+            h = linear(x, weight, bias) + grouped_bias(self.domain_bias, groups)
+        return relu_dropout_(h, self.p, self.training)
 
 
 class MLP(nn.Module):
@@ -124,6 +131,13 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, n_in) to (B, hidden[-1])."""
+        adapted = any(isinstance(layer, DomainLoRA) for layer in self.layers)
+        if not (adapted and x.device.type == "cpu"):
+            return self._chain(x, groups)
+        # Padded once here rather than in each layer.
+        return groups.tiles.unpad(self._chain(groups.tiles.pad(x), groups.padded))
+
+    def _chain(self, x: Tensor, groups: DomainGroups) -> Tensor:
         for layer in self.layers:
             x = layer(x, groups)
         return x

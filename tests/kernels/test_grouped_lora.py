@@ -1,4 +1,4 @@
-"""Both kernels against the loop over domains, forward and backward."""
+"""Each kernel against the loop over domains, forward and backward."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mlorakit.kernels.grouped_lora import _side_by_side, grouped_lora, grouped_lora_reference
+from mlorakit.kernels.grouped_lora import (
+    _Merged,
+    _side_by_side,
+    adapted_linear,
+    grouped_bias,
+    grouped_lora,
+    grouped_lora_reference,
+)
 from mlorakit.kernels.groups import DomainGroups, group_rows
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Tensor, DomainGroups], Tensor]
@@ -104,3 +111,54 @@ def test_tiles_serve_every_layer_and_evaluation_then_training() -> None:
     assert torch.equal(out.detach(), expected)
     out.sum().backward()
     assert all(argument.grad is not None for argument in first)
+
+
+@given(shapes=Shapes)
+@example(shapes=([300, 0, 212], 4, 13, 31))
+@example(shapes=([0, 4, 0, 0, 9, 0], 1, 2, 2))
+def test_the_whole_layer_is_the_shared_map_plus_the_loop(
+    shapes: tuple[list[int], int, int, int],
+) -> None:
+    counts, rank, n_in, n_out = shapes
+    groups = groups_of(counts)
+    generator = torch.Generator().manual_seed(6)
+    weight, shared_bias = (
+        torch.randn(shape, generator=generator).requires_grad_() for shape in ((n_out, n_in), n_out)
+    )
+    x, *own = random_arguments(counts, rank, n_in, n_out)
+    arguments = [x, weight, shared_bias, *own]
+    exact = [argument.detach().double().requires_grad_() for argument in arguments]
+
+    def reference(x: Tensor, w: Tensor, c: Tensor, *own: Tensor) -> Tensor:
+        return x @ w.T + c + grouped_lora_reference(x, *own[:-1], groups)
+
+    expected = output_and_gradients(reference, exact, groups)
+    for kernel in (adapted_linear, _Merged.apply):
+        for ours, theirs in zip(
+            output_and_gradients(kernel, arguments, groups), expected, strict=True
+        ):
+            torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_the_whole_layer_takes_tiles_for_small_domains_and_a_product_each_for_large_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = []
+    monkeypatch.setattr(_Merged, "apply", lambda *arguments: calls.append(arguments[-1]))
+    weight, bias = torch.randn(4, 3), torch.randn(4)
+    for counts in ([20] * 50, [300, 212]):
+        x, *own = random_arguments(counts, 2, 3, 4)
+        adapted_linear(x, weight, bias, *own, groups_of(counts))
+    assert [groups.n_domains for groups in calls] == [2]
+
+
+@pytest.mark.parametrize("counts", [[3, 0, 5], [200, 0, 300]])
+def test_a_bias_alone_is_the_kernel_without_a_low_rank_term(counts: list[int]) -> None:
+    groups = groups_of(counts)
+    bias = torch.randn(3, 4, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    out = grouped_bias(bias, groups)
+    assert torch.equal(out, bias[groups.domain])
+    weight = torch.linspace(-1, 1, out.numel()).view_as(out)
+    (ours,) = torch.autograd.grad((out * weight).sum(), bias)
+    (theirs,) = torch.autograd.grad((bias[groups.domain] * weight).sum(), bias)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

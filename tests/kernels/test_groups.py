@@ -40,8 +40,9 @@ def test_a_domain_outside_the_table_is_refused_with_the_range(domain: list[int])
 def test_tiles_by_hand() -> None:
     # 16 rows of 2 domains: half a mean group is 4 rows. Domain 0 has 6 rows, so 2 tiles.
     tiles = groups_of([6, 10]).tiles
-    assert tiles.shape == (5, 4)
+    assert tiles.size == 4
     assert tiles.domain.tolist() == [0, 0, 1, 1, 1]
+    assert tiles.rows is not None
     assert tiles.rows.view(5, 4).tolist() == [
         [0, 1, 2, 3],
         [4, 5, 5, 5],
@@ -49,47 +50,87 @@ def test_tiles_by_hand() -> None:
         [10, 11, 12, 13],
         [14, 15, 15, 15],
     ]
-    assert tiles.real.squeeze(1).tolist() == [
-        [1, 1, 1, 1],
-        [1, 1, 0, 0],
-        [1, 1, 1, 1],
-        [1, 1, 1, 1],
-        [1, 1, 0, 0],
-    ]
+    assert tiles.place is not None
     assert tiles.place.tolist() == [0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]
 
 
+def test_padded_groups_by_hand() -> None:
+    padded = groups_of([6, 0, 10]).padded
+    assert padded.tile == 4
+    assert padded.domain.tolist() == [0] * 8 + [2] * 12
+    assert padded.ends.tolist() == [8, 8, 20]
+    assert padded.slices == [(0, 0, 8), (2, 8, 20)]
+
+
 @given(Counts)
-def test_every_row_has_one_real_place_in_a_tile_of_its_domain(counts: list[int]) -> None:
+def test_every_row_has_one_place_in_a_tile_of_its_domain(counts: list[int]) -> None:
     groups = groups_of(counts)
     tiles = groups.tiles
     total = sum(counts)
-    real = tiles.real.flatten().bool()
-    assert tiles.rows[real].sort().values.tolist() == list(range(total))
+    assert tiles.rows is not None
+    assert tiles.place is not None
     assert tiles.rows[tiles.place].tolist() == list(range(total))
-    assert real[tiles.place].all()
-    of_tile: Tensor = tiles.domain.repeat_interleave(tiles.shape[1])
-    assert torch.equal(of_tile, groups.domain[tiles.rows])
+    of_place: Tensor = tiles.domain.repeat_interleave(tiles.size)
+    assert torch.equal(of_place, groups.domain[tiles.rows])
 
 
 @given(Counts)
 def test_padding_is_less_than_one_tile_per_domain(counts: list[int]) -> None:
     tiles = groups_of(counts).tiles
-    padding = tiles.rows.numel() - sum(counts)
-    assert padding == int((tiles.real == 0).sum())
-    assert padding < tiles.shape[1] * sum(count > 0 for count in counts)
+    padding = tiles.domain.numel() * tiles.size - sum(counts)
+    assert 0 <= padding < tiles.size * sum(count > 0 for count in counts)
+
+
+@given(Counts)
+def test_padding_and_back_changes_no_row_and_no_gradient(counts: list[int]) -> None:
+    tiles = groups_of(counts).tiles
+    x = torch.arange(2.0 * sum(counts)).view(-1, 2).requires_grad_()
+    there = tiles.pad(x)
+    assert torch.equal(there.detach(), x.detach()[tiles.rows])
+    back = tiles.unpad(there * 3)
+    assert torch.equal(back.detach(), 3 * x.detach())
+    upstream = torch.linspace(1, 2, x.numel()).view_as(x)
+    back.backward(upstream)
+    torch.testing.assert_close(x.grad, 3 * upstream)
+
+
+@given(Counts)
+def test_padded_groups_are_tiles_already(counts: list[int]) -> None:
+    groups = groups_of(counts)
+    padded = groups.padded
+    assert torch.equal(padded.tiles.domain, groups.tiles.domain)
+    assert padded.tiles.size == groups.tiles.size
+    x = torch.ones(padded.domain.numel(), 1)
+    assert padded.tiles.pad(x) is x
+    assert padded.tiles.unpad(x) is x
+    assert padded.tiles.cut(x).shape == (groups.tiles.domain.numel(), groups.tiles.size, 1)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 41, 79])
 def test_fewer_rows_than_twice_the_domains_make_tiles_too(rows: int) -> None:
-    groups = group_rows(torch.arange(rows) % 40, n_domains=40)[1]
-    assert groups.tiles.rows[groups.tiles.place].tolist() == list(range(rows))
+    tiles = group_rows(torch.arange(rows) % 40, n_domains=40)[1].tiles
+    assert tiles.rows is not None
+    assert tiles.rows[tiles.place].tolist() == list(range(rows))
 
 
-def test_a_tile_holds_at_most_64_rows() -> None:
-    assert groups_of([5000]).tiles.shape == (79, 64)
+def test_a_tile_holds_at_most_16_rows() -> None:
+    tiles = groups_of([5000]).tiles
+    assert (tiles.domain.numel(), tiles.size) == (313, 16)
 
 
 def test_tiles_are_made_once() -> None:
     groups = groups_of([3, 5])
     assert groups.tiles is groups.tiles
+
+
+@pytest.mark.parametrize(
+    ("counts", "small"), [([128], False), ([127], True), ([0, 250, 6], False), ([254, 1], True)]
+)
+def test_domains_are_small_below_128_rows_on_average_of_those_present(
+    counts: list[int], small: bool
+) -> None:
+    assert groups_of(counts).small is small
+
+
+def test_own_marks_each_rows_domain() -> None:
+    assert groups_of([1, 0, 2]).own.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 1]]

@@ -96,8 +96,9 @@ def test_the_released_position_drops_on_the_shared_path_alone() -> None:
     expected = torch.relu(2 * layer.shared(x) * keep + layer.domain_term(x, groups))
     torch.testing.assert_close(out, expected)
     own = torch.relu(layer.domain_term(x, groups))
-    torch.testing.assert_close(out[~keep], own[~keep])
-    assert (own[~keep] > 0).any()  # a dropped element keeps its domain's term
+    dropped = keep == 0
+    torch.testing.assert_close(out[dropped], own[dropped])
+    assert (own[dropped] > 0).any()  # a dropped element keeps its domain's term
 
 
 def test_both_positions_agree_without_a_term_of_the_domain() -> None:
@@ -147,6 +148,34 @@ def test_shared_weights_start_glorot_normal_without_bias() -> None:
     for layer in (Dense(600, 400, p=0.0), DomainLoRA(600, 400, 2, 3, 0.0, False)):
         assert layer.shared.weight.std().item() == pytest.approx(math.sqrt(2 / 1000), rel=0.01)
         assert (layer.shared.bias == 0).all()
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize("dropout_on_shared", [False, True])
+@pytest.mark.parametrize("n_domains", [3, 40])
+def test_an_mlp_of_adapted_layers_is_the_layers_one_after_the_other(
+    n_domains: int, dropout_on_shared: bool, rank: int
+) -> None:
+    # The MLP pads the batch to tiles once; each layer alone pads for itself, or does not.
+    torch.manual_seed(0)
+    mlp = MLP(
+        5, (7, 6), lambda a, b: DomainLoRA(a, b, n_domains, rank, 0.5, dropout_on_shared)
+    ).eval()
+    for parameter in mlp.parameters():
+        nn.init.normal_(parameter)
+    order, groups = group_rows(torch.randint(n_domains, (600,)), n_domains)
+    assert groups.small == (n_domains == 40)
+    x = torch.randn(600, 5)[order]
+    outs, gradients = [], []
+    for chained in (True, False):
+        y = x.clone().requires_grad_()
+        out = mlp(y, groups) if chained else mlp.layers[1](mlp.layers[0](y, groups), groups)
+        mlp.zero_grad()
+        (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
+        outs.append(out.detach())
+        gradients.append([y.grad, *(parameter.grad for parameter in mlp.parameters())])
+    torch.testing.assert_close(*outs)
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
 
 
 def test_mlp_chains_its_layers() -> None:

@@ -81,10 +81,9 @@ def test_base_is_control_without_domain_biases(backbone: str) -> None:
     missing = control.load_state_dict(base.state_dict(), strict=False).missing_keys
     assert all(key.endswith("domain_bias") for key in missing)
     batch = batch_of()
-    for model in (base, control):
-        torch.manual_seed(1)
-        model.logits = model(*batch)
-    torch.testing.assert_close(base.logits, control.logits)
+    # Without dropout: the adapted layers draw theirs for padded rows too.
+    outs = [model.eval()(*batch) for model in (base, control)]
+    torch.testing.assert_close(*outs)
 
 
 @EVERY_BACKBONE
