@@ -24,11 +24,6 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def code_hash() -> str:
     """SHA-256 over the package's modules and the sources of the notebooks' cells."""
     total = hashlib.sha256()

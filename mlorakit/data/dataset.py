@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from mlorakit.data.rows import DataError
+from mlorakit.data.spec import file_hash
 from mlorakit.data.splits import SPLITS
 from mlorakit.kernels.groups import DomainGroups
-from mlorakit.provenance import file_digest
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def describe(folder: Path) -> tuple[dict, str]:
             f"{folder} holds no processed data set; run `dvc repro preprocess` or "
             f"notebooks/preprocess.ipynb with dataset {folder.name}."
         )
-    return json.loads(path.read_text()), file_digest(path)
+    return json.loads(path.read_text()), file_hash(path)
 
 
 def load_dataset(folder: Path) -> MultiDomainData:

@@ -15,8 +15,8 @@ from mlorakit import paths
 from mlorakit.data.movielens import COLUMNS, VALUE_NAMES, read_movielens
 from mlorakit.data.rows import DataError, RowAccount
 from mlorakit.data.sources import GENERATED, SOURCES
+from mlorakit.data.spec import file_hash
 from mlorakit.data.splits import SPLITS, stratified_split
-from mlorakit.provenance import file_digest
 
 
 def _names(value: object) -> object:
@@ -136,7 +136,7 @@ def preprocess(name: str, raw: Path, into: Path, *, strict: bool, split_seed: in
             "domains": domains.to_dicts(),
             "rows": [_without_examples(account) for account in accounts],
             "split_seed": split_seed,
-            "files": {p.name: file_digest(p) for p in sorted(folder.iterdir())},
+            "files": {p.name: file_hash(p) for p in sorted(folder.iterdir())},
         }
         (folder / "dataset.json").write_text(json.dumps(description, indent=1) + "\n")
         shutil.rmtree(into, ignore_errors=True)
