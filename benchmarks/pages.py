@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.tables import epoch_table, markdown, parity_table, speed_table
+from benchmarks.tables import epoch_table, markdown, parity_table, pruning_table, speed_table
 
 
 def parity_page(stored: dict[str, Any]) -> str:
@@ -41,19 +41,22 @@ def _settings(peers: dict[str, Any]) -> str:
 
 def speed_page(found: dict[str, Any]) -> str:
     """The page of `benchmarks.speed`; a part that was not measured is left out."""
-    environment = [[name, str(value)] for name, value in found["environment"].items() if value]
     lines = [
         "# Speed",
         "",
         "Made by `python -m benchmarks.speed` (part of `make bench`).",
         "",
-        markdown(["machine", ""], environment),
+        _machine(found["environment"]),
     ]
     if found["training"]:
         lines += [*_side_by_side(found), speed_table(found["training"])]
     if found["epochs"]:
         lines += _epochs(found)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    return markdown(["machine", ""], [[k, str(value)] for k, value in environment.items() if value])
 
 
 def _side_by_side(found: dict[str, Any]) -> list[str]:
@@ -82,3 +85,27 @@ def _epochs(found: dict[str, Any]) -> list[str]:
         data = "" if found["data"][name] == name else f" ({found['data'][name]})"
         lines += [f"### {name}{data}", "", epoch_table(costs)]
     return lines
+
+
+def pruning_page(found: dict[str, Any]) -> str:
+    """The page of `benchmarks.pruning`."""
+    options = "" if found["device"] == "cpu" else f" --device {found['device']}"
+    lines = [
+        "# Global magnitude pruning",
+        "",
+        f"Made by `python -m benchmarks.pruning{options}`; the 500 million weights by adding "
+        "`--large`.",
+        *(["", found["note"]] if found["note"] else []),
+        "",
+        _machine(found["environment"]),
+        f"A fifth of {found['weights']:,} normal float32 weights in five matrices is kept. The two "
+        "take turns in one process; a ratio is that of two neighbouring rounds: its median, "
+        "smallest and largest value. `torch.nn.utils.prune.global_unstructured` also multiplies "
+        "the weights by their masks. Bytes per weight are those of a call's peak beyond the "
+        "weights, its result included (1 byte for a bool mask, 4 for a float one), in a process of "
+        f"its own. The masks differ at {found['differ']:,} weights: of equal magnitudes at the "
+        "threshold ours keeps the first, torch any.",
+        "",
+        pruning_table(found["weights"], found["seconds"], found["bytes_per_weight"]),
+    ]
+    return "\n".join(lines)
