@@ -120,3 +120,18 @@ def pruning_table(
             row = [f"{median(seconds[side]):.2f}", spread if side != first else ""]
             rows.append([side, f"{int(count):,}", *(row if timed else ["", ""]), f"{size:.2f}"])
     return markdown(["", "weights", "seconds", "times ours", "bytes per weight"], rows)
+
+
+def tfrecords_table(rates: dict[str, dict[str, list[float]]]) -> str:
+    """Records/s side by side.
+
+    Args:
+        rates: records/s of each round, per kind of file and side (`mlorakit` and `tfrecord`).
+    """
+    rows = []
+    for name, sides in rates.items():
+        ratio = ratios(sides["mlorakit"], sides["tfrecord"])
+        middle = [f"{median(sides[side]):,.0f}" for side in ("mlorakit", "tfrecord")]
+        spread = f"{median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})"
+        rows.append([name, *middle, spread, str(len(ratio))])
+    return markdown(["file", "mlorakit", "tfrecord", "ratio", "rounds"], rows)
