@@ -34,9 +34,10 @@ demo paper:
 	cd build/$@ && PYTHONPATH=. $(CURDIR)/$(BIN)/python -m mlorakit.profile profiles/$@.yaml
 	cd build/$@ && $(DVC) repro
 
-bench: .venv-bench/.ready ## against DeepCTR-Torch; results in reports/benchmarks
+bench: .venv-bench/.ready ## against peers; results in reports/benchmarks
 	.venv-bench/bin/python -m benchmarks.speed
 	.venv-bench/bin/python -m benchmarks.parity
+	.venv-bench/bin/python -m benchmarks.pruning
 
 lock: ## resolve pyproject.toml anew into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from benchmarks.tables import epoch_table, markdown, parity_table, speed_table
+from benchmarks.tables import (
+    epoch_table,
+    markdown,
+    parity_table,
+    pruning_table,
+    speed_table,
+    tfrecords_table,
+)
 
 
 def parity_page(stored: dict[str, Any]) -> str:
@@ -41,19 +48,22 @@ def _settings(peers: dict[str, Any]) -> str:
 
 def speed_page(found: dict[str, Any]) -> str:
     """The page of `benchmarks.speed`; a part that was not measured is left out."""
-    environment = [[name, str(value)] for name, value in found["environment"].items() if value]
     lines = [
         "# Speed",
         "",
         "Made by `python -m benchmarks.speed` (part of `make bench`).",
         "",
-        markdown(["machine", ""], environment),
+        _machine(found["environment"]),
     ]
     if found["training"]:
         lines += [*_side_by_side(found), speed_table(found["training"])]
     if found["epochs"]:
         lines += _epochs(found)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    return markdown(["machine", ""], [[k, str(value)] for k, value in environment.items() if value])
 
 
 def _side_by_side(found: dict[str, Any]) -> list[str]:
@@ -82,3 +92,49 @@ def _epochs(found: dict[str, Any]) -> list[str]:
         data = "" if found["data"][name] == name else f" ({found['data'][name]})"
         lines += [f"### {name}{data}", "", epoch_table(costs)]
     return lines
+
+
+def pruning_page(found: dict[str, Any]) -> str:
+    """The page of `benchmarks.pruning`."""
+    options = "" if found["device"] == "cpu" else f" --device {found['device']}"
+    lines = [
+        "# Global magnitude pruning",
+        "",
+        f"Made by `python -m benchmarks.pruning{options}`; the 500 million weights by adding "
+        "`--large`.",
+        *(["", found["note"]] if found["note"] else []),
+        "",
+        _machine(found["environment"]),
+        f"A fifth of {found['weights']:,} normal float32 weights in five matrices is kept. The two "
+        "take turns in one process; a ratio is that of two neighbouring rounds: its median, "
+        "smallest and largest value. `torch.nn.utils.prune.global_unstructured` also multiplies "
+        "the weights by their masks. Bytes per weight are those of a call's peak beyond the "
+        "weights, its result included (1 byte for a bool mask, 4 for a float one), in a process of "
+        f"its own. The masks differ at {found['differ']:,} weights: of equal magnitudes at the "
+        "threshold ours keeps the first, torch any.",
+        "",
+        pruning_table(found["weights"], found["seconds"], found["bytes_per_weight"]),
+    ]
+    return "\n".join(lines)
+
+
+def tfrecords_page(found: dict[str, Any]) -> str:
+    """The page of `benchmarks.tfrecords`."""
+    lines = [
+        "# Reading TFRecord files",
+        "",
+        "Made by `python -m benchmarks.tfrecords`.",
+        *(["", found["note"]] if found["note"] else []),
+        "",
+        _machine(found["environment"] | found["versions"]),
+        f"Records per second of `read_tfrecord` beside the package `tfrecord` on LT4REC's public "
+        f"sample, repeated to {found['records']:,} records of {found['features']} features, all of "
+        "which are read. The two take turns in one process; a ratio is that of two neighbouring "
+        "rounds: its median, smallest and largest value. mlorakit verifies all checksums and "
+        "returns a frame of all records; tfrecord verifies none, yields one record at a time, "
+        "which is dropped, and unpacks a gzip file twice, at first to learn its size. Of the "
+        f"sample's {found['lists']:,} lists the two read {found['differ']:,} differently.",
+        "",
+        tfrecords_table(found["rates"]),
+    ]
+    return "\n".join(lines)

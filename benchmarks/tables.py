@@ -98,3 +98,40 @@ def epoch_table(seconds: dict[str, dict[str, list[float]]]) -> str:
         )
     header = ["backbone", "base", "control", "mlora", "mlora / base", "mlora / control"]
     return markdown([*header, "spread of mlora / base"], rows)
+
+
+def pruning_table(
+    weights: int, seconds: dict[str, list[float]], bytes_per_weight: dict[str, dict[str, float]]
+) -> str:
+    """Seconds and memory of global pruning per side, the first of which is ours.
+
+    Args:
+        weights: that were timed.
+        seconds: of each round, per side.
+        bytes_per_weight: at a call's peak, per side and number of weights.
+    """
+    first = next(iter(seconds))
+    rows = []
+    for side, memory in bytes_per_weight.items():
+        for count, size in memory.items():
+            timed = int(count) == weights
+            ratio = ratios(seconds[side], seconds[first])
+            spread = f"{median(ratio):.1f} ({min(ratio):.1f} to {max(ratio):.1f})"
+            row = [f"{median(seconds[side]):.2f}", spread if side != first else ""]
+            rows.append([side, f"{int(count):,}", *(row if timed else ["", ""]), f"{size:.2f}"])
+    return markdown(["", "weights", "seconds", "times ours", "bytes per weight"], rows)
+
+
+def tfrecords_table(rates: dict[str, dict[str, list[float]]]) -> str:
+    """Records/s side by side.
+
+    Args:
+        rates: records/s of each round, per kind of file and side (`mlorakit` and `tfrecord`).
+    """
+    rows = []
+    for name, sides in rates.items():
+        ratio = ratios(sides["mlorakit"], sides["tfrecord"])
+        middle = [f"{median(sides[side]):,.0f}" for side in ("mlorakit", "tfrecord")]
+        spread = f"{median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})"
+        rows.append([name, *middle, spread, str(len(ratio))])
+    return markdown(["file", "mlorakit", "tfrecord", "ratio", "rounds"], rows)

@@ -1,5 +1,6 @@
 """What the tests share: one thread, a project of their own, and small data sets."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from hypothesis import settings
 from mlorakit.data.dataset import MultiDomainData, Rows, load_dataset
 from mlorakit.data.generated import GeneratedSpec, generate
 from mlorakit.data.preprocessing import preprocess
+from mlorakit.data.routes import MIRROR
+from mlorakit.data.tasks import PADDING, TaskData, TaskField, TaskRows
 from mlorakit.kernels.groups import group_rows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,6 +61,19 @@ def set_params(project: Path) -> Callable[..., None]:
         path.write_text(yaml.safe_dump(content))
 
     return change
+
+
+@pytest.fixture(scope="session")
+def real_file() -> Callable[[str], Path]:
+    """The path of a real raw file in the mirror; without it the test is skipped."""
+
+    def find(name: str) -> Path:
+        folder = Path(os.environ.get(MIRROR) or ROOT.parent / "shared" / "data")
+        if not (folder / name).is_file():
+            pytest.skip(f"{name} is neither in the folder {MIRROR} nor in ../shared/data.")
+        return folder / name
+
+    return find
 
 
 RawFiles = Callable[..., Path]
@@ -143,4 +159,48 @@ def planted() -> MultiDomainData:
         train=split(600),
         validation=split(200),
         test=split(200),
+    )
+
+
+def two_task_rows(count: int, seed: int) -> TaskRows:
+    """Rows of four fields, the last with up to three values, whose labels the ids decide."""
+    generator = torch.Generator().manual_seed(seed)
+    single = torch.stack(
+        [torch.randint(1, size, (count,), generator=generator) for size in (20, 30, 20)], 1
+    )
+    several = torch.randint(1, 10, (count, 3), generator=generator)
+    values = torch.randint(0, 4, (count, 1), generator=generator)
+    several = torch.where(torch.arange(3) < values, several, PADDING)
+    several[:, :1] = several[:, :1].clamp_min(0)  # at least one value, 0 if all are missing
+    taste = torch.randn(20, generator=torch.Generator().manual_seed(9))
+    score = taste[single[:, 0]] + taste[single[:, 2]]
+    click = (torch.rand(count, generator=generator) < torch.sigmoid(2 * score)).float()
+    converts = click > 0
+    share = torch.sigmoid(taste[single[:, 0]] + torch.randn(count, generator=generator) / 4)
+    return TaskRows(
+        ids=torch.cat((single, several), 1).int(),
+        click=click,
+        conversion=share * converts,
+        converts=converts,
+        cluster=single[:, 0],
+    )
+
+
+@pytest.fixture
+def two_tasks() -> TaskData:
+    """A small data set of two tasks; fields `user` and `source` share a table."""
+    return TaskData(
+        name="small",
+        fields=(
+            TaskField("user", "id", 1),
+            TaskField("video", "video", 1),
+            TaskField("source", "id", 1),
+            TaskField("tags", "tag", 3),
+        ),
+        tables={"id": 20, "video": 30, "tag": 10},
+        binary=False,
+        fingerprint="0",
+        train=two_task_rows(600, 1),
+        validation=two_task_rows(200, 2),
+        test=two_task_rows(200, 3),
     )

@@ -60,8 +60,8 @@ def read_movielens(folder: Path, strict: bool) -> tuple[pl.DataFrame, list[RowAc
         strict: stop at the first malformed row.
 
     Returns:
-        Frame with the string columns `COLUMNS` and `label` (UInt8, 1 iff the rating is 5), in the
-        order of ratings.dat; and an account of the rows of each file.
+        Frame with the string columns `COLUMNS` and `rating`, and `label` (UInt8, 1 iff the rating
+        is 5), in the order of ratings.dat; and an account of the rows of each file.
 
     Raises:
         DataError: a malformed row, if strict.
@@ -111,9 +111,30 @@ def read_movielens(folder: Path, strict: bool) -> tuple[pl.DataFrame, list[RowAc
         ratings.join(users, on="user", how="left", maintain_order="left")
         .join(movies.with_columns(year=year), on="movie", how="left", maintain_order="left")
         .with_columns(label=(pl.col("rating") == str(_POSITIVE_RATING)).cast(pl.UInt8))
-        .select(*COLUMNS, "label")
+        .select(*COLUMNS, "rating", "label")
     )
     return frame, [ratings_account, users_account, movies_account]
+
+
+def liked_and_loved(frame: pl.DataFrame) -> pl.DataFrame:
+    """MovieLens-1M as two tasks: liked, and loved among the liked.
+
+    Args:
+        frame: see `read_movielens`.
+
+    Returns:
+        Frame with the string columns `COLUMNS`, `genres` as a list; `click` (rating 4 or 5),
+        `conversion` (rating 5), `converts` (those of `click`) and `cluster` (the user).
+    """
+    liked = pl.col("rating").is_in(["4", "5"])
+    return frame.select(
+        *(c for c in COLUMNS if c != "genres"),
+        pl.col("genres").str.split("|"),
+        click=liked.cast(pl.UInt8),
+        conversion=(pl.col("rating") == "5").cast(pl.Float32),
+        converts=liked,
+        cluster=pl.col("user").cast(pl.Int64),
+    )
 
 
 def _is_whole(column: str) -> pl.Expr:

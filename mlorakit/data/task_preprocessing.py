@@ -1,0 +1,184 @@
+"""A frame of two tasks' rows to a processed data set: parquet columns of ids, and one JSON."""
+
+import json
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from mlorakit.data.rows import RowAccount
+from mlorakit.data.spec import file_hash
+from mlorakit.data.splits import SPLITS
+from mlorakit.data.tasks import PADDING
+
+MISSING, UNKNOWN = 0, 1
+"""Ids of a value that is not there, and of one that no training row has."""
+
+
+def split_clusters(cluster: NDArray[np.integer], seed: int) -> NDArray[np.int8]:
+    """Assign whole clusters to train, validation and test, 60 / 20 / 20 of the clusters.
+
+    Args:
+        cluster: of shape (N,); rows of a session or user share a number.
+        seed: of the random order.
+
+    Returns:
+        Array of shape (N,): 0 train, 1 validation, 2 test.
+    """
+    names, number = np.unique(cluster, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    part = np.zeros(len(names), dtype=np.int8)
+    train, rest = (3 * len(names)) // 5, len(names) - (3 * len(names)) // 5
+    part[order[train : train + rest // 2]] = 1
+    part[order[train + rest // 2 :]] = 2
+    return part[number]
+
+
+def split_rows(count: int, seed: int) -> NDArray[np.int8]:
+    """Assign rows to train, validation and test, 60 / 20 / 20."""
+    return split_clusters(np.arange(count), seed)
+
+
+def write_tasks(
+    frame: pl.DataFrame,
+    into: Path,
+    *,
+    description: dict,
+    tables: dict[str, str],
+    accounts: list[RowAccount],
+) -> dict:
+    """Write a processed data set of two tasks.
+
+    `into` gets a parquet file per split, a parquet table of values per embedding table, and
+    dataset.json. Ids are fitted on train: a table's values, sorted, get ids from 2; a value that no
+    training row has is 1, a missing one 0.
+
+    Args:
+        frame: a String column per single-valued field and a List(String) column per multi-valued
+            one, null or an empty list where the value is missing; `click` (0 or 1), `conversion` in
+            [0, 1], `converts` (Boolean), `cluster` (Int64) and `split` (0, 1, 2).
+        into: folder to write; replaced as a whole, only once everything is written.
+        description: what dataset.json says beside fields, tables and rows; has `name` and
+            `binary`.
+        tables: embedding table of each field, in the order of the fields.
+        accounts: of the raw rows.
+
+    Returns:
+        The content of dataset.json.
+    """
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=into.parent, prefix=f".{into.name}-") as temporary:
+        folder = Path(temporary) / into.name
+        folder.mkdir()
+        ids, sizes, absent = {}, {}, {}
+        for table in dict.fromkeys(tables.values()):
+            fields = [field for field, of in tables.items() if of == table]
+            values = _known(frame, fields)
+            values.write_parquet(folder / f"values_{table}.parquet")
+            sizes[table] = values.height + 2
+            for field in fields:
+                ids[field] = _to_ids(frame[field], values)
+                absent[field] = _absent(ids[field])
+        widths = {f: _width(ids[f]) for f in tables}
+        columns = [
+            _padded(ids[f], widths[f]) if isinstance(ids[f].dtype, pl.List) else ids[f]
+            for f in tables
+        ]
+        rest = frame.select("click", "conversion", "converts", "cluster", "split")
+        whole = pl.DataFrame(columns).hstack(rest)
+        counts = {}
+        for number, part in enumerate(SPLITS):
+            rows = whole.filter(pl.col("split") == number).drop("split")
+            rows.write_parquet(folder / f"{part}.parquet")
+            counts[part] = {
+                "rows": rows.height,
+                "clicks": int(rows["click"].sum()),
+                "converting_rows": int(rows["converts"].sum()),
+                "clusters": rows["cluster"].n_unique(),
+            }
+        content = description | {
+            "fields": [
+                {"name": field, "table": table, "columns": widths[field]}
+                for field, table in tables.items()
+            ],
+            "tables": sizes,
+            "missing_and_unknown": absent,
+            "splits": counts,
+            "rows": [
+                {"file": a.file, "read": a.read, "kept": a.kept, "rejected": a.rejected}
+                for a in accounts
+            ],
+            "files": {p.name: file_hash(p) for p in sorted(folder.iterdir())},
+        }
+        (folder / "dataset.json").write_text(json.dumps(content, indent=1) + "\n")
+        shutil.rmtree(into, ignore_errors=True)
+        folder.rename(into)
+    return content
+
+
+def _values(column: pl.Series) -> pl.Series:
+    """All values of a column, those of lists one by one."""
+    return column.explode() if isinstance(column.dtype, pl.List) else column
+
+
+def _known(frame: pl.DataFrame, fields: list[str]) -> pl.DataFrame:
+    """A table's values on train, sorted, with their ids."""
+    train = frame.filter(pl.col("split") == 0)
+    values = pl.concat([_values(train[field]).rename("value") for field in fields])
+    values = values.drop_nulls().unique().sort()
+    ids = pl.Series("id", range(2, len(values) + 2), dtype=pl.Int32)
+    return pl.DataFrame([ids, values])
+
+
+def _to_ids(column: pl.Series, values: pl.DataFrame) -> pl.Series:
+    """Ids in place of values, Int32 or List(Int32); an empty list holds the missing value."""
+    if isinstance(column.dtype, pl.List):
+        nothing = pl.lit([None], dtype=column.dtype)
+        empty = column.list.len().fill_null(0) == 0
+        column = pl.select(
+            pl.when(empty).then(nothing).otherwise(column).alias(column.name)
+        ).to_series()
+    flat = _values(column)
+    if values.is_empty():
+        known = pl.repeat(None, len(flat), dtype=pl.Int32, eager=True)
+    else:
+        known = flat.replace_strict(
+            values["value"], values["id"], default=None, return_dtype=pl.Int32
+        )
+    ids = pl.select(
+        pl.when(flat.is_null())
+        .then(MISSING)
+        .otherwise(known.fill_null(UNKNOWN))
+        .cast(pl.Int32)
+        .alias(column.name)
+    ).to_series()
+    if not isinstance(column.dtype, pl.List):
+        return ids
+    row = pl.Series("row", np.repeat(np.arange(len(column)), column.list.len()))
+    return (
+        pl.DataFrame([row, ids])
+        .group_by("row", maintain_order=True)
+        .agg(pl.col(column.name))[column.name]
+    )
+
+
+def _absent(ids: pl.Series) -> dict[str, int]:
+    """How many values are missing, and how many unknown."""
+    flat = _values(ids)
+    return {"missing": int((flat == MISSING).sum()), "unknown": int((flat == UNKNOWN).sum())}
+
+
+def _width(ids: pl.Series) -> int:
+    """Columns that a field needs."""
+    return max(ids.list.len().to_list(), default=1) if isinstance(ids.dtype, pl.List) else 1
+
+
+def _padded(ids: pl.Series, width: int) -> pl.Series:
+    """Lists filled up to one length; plain ids where one column is enough."""
+    if width == 1:
+        return ids.list.first()
+    padding = pl.Series([[PADDING] * width] * len(ids), dtype=pl.List(pl.Int32))
+    return ids.list.concat(padding).list.head(width).rename(ids.name)
