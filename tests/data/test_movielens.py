@@ -6,7 +6,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mlorakit.data.movielens import AGES, COLUMNS, OCCUPATIONS, VALUE_NAMES, read_movielens
+from mlorakit.data.movielens import (
+    AGES,
+    COLUMNS,
+    OCCUPATIONS,
+    VALUE_NAMES,
+    liked_and_loved,
+    read_movielens,
+)
 from mlorakit.data.rows import DataError, RowAccount
 
 RawFiles = Callable[..., Path]
@@ -19,7 +26,7 @@ def account_of(folder: Path, file: str) -> RowAccount:
 
 def test_ratings_are_joined_with_their_users_and_movies(raw_files: RawFiles) -> None:
     frame, accounts = read_movielens(raw_files(), strict=True)
-    assert frame.columns == [*COLUMNS, "label"]
+    assert frame.columns == [*COLUMNS, "rating", "label"]
     first, second = ("1", "F", "25", "4", "55117"), ("2", "M", "56", "16", "02460")
     amelie, seven = ("10", "Comedy|Romance", "2001"), ("9", "Drama", "1995")
     assert frame.select("user", "gender", "age", "occupation", "zip").rows() == [
@@ -152,3 +159,15 @@ def test_codes_have_readable_names() -> None:
     assert VALUE_NAMES["gender"] == {"F": "female", "M": "male"}
     assert VALUE_NAMES["age"]["56"] == "56+"
     assert VALUE_NAMES["occupation"]["12"] == "programmer"
+
+
+def test_two_tasks_are_liked_and_loved_among_the_liked(raw_files: RawFiles) -> None:
+    folder = raw_files(ratings="1::10::3::104\n")
+    frame, _ = read_movielens(folder, strict=False)
+    tasks = liked_and_loved(frame)
+    # The ratings are 5, 3, 4 and 5; the fifth row repeats a pair and is rejected.
+    assert tasks["click"].to_list() == [1, 0, 1, 1]
+    assert tasks["conversion"].to_list() == [1, 0, 0, 1]
+    assert tasks["converts"].to_list() == [True, False, True, True]
+    assert tasks["cluster"].to_list() == [1, 1, 2, 2]
+    assert tasks["genres"].to_list() == [["Comedy", "Romance"], ["Drama"]] * 2
