@@ -16,6 +16,7 @@ import torch
 from mlorakit.data.rows import DataError
 from mlorakit.data.tasks import TASKS
 from mlorakit.models.lt4rec import Mask
+from mlorakit.whole import whole_file
 
 # All that a pickle of NumPy arrays, dicts, strings and numbers needs; nothing here runs code.
 _ALLOWED = {
@@ -92,10 +93,8 @@ def read_released_mask(path: Path, shapes: dict[str, tuple[int, int]]) -> tuple[
 def write_released_mask(path: Path, mask: Mask, number: int) -> None:
     """Write a mask as the released code does, under the names of its weights here."""
     arrays = {name: part.cpu().numpy().astype("float32").T.copy() for name, part in mask.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".writing")
-    temporary.write_bytes(pickle.dumps({"mask": arrays, "pruning_time": number}, protocol=2))
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(pickle.dumps({"mask": arrays, "pruning_time": number}, protocol=2))
 
 
 def round_path(folder: Path, task: str, number: int, share: float) -> Path:

@@ -203,6 +203,11 @@ def fit_tasks(
     return losses
 
 
+def _distinct(optimizers: dict[str, torch.optim.Adam]) -> list[torch.optim.Adam]:
+    """Each optimizer once: in the released protocol all tasks have the same."""
+    return list(dict.fromkeys(optimizers.values()))
+
+
 def _keep(
     path: Path,
     model: nn.Module,
@@ -210,9 +215,9 @@ def _keep(
     losses: list[dict[str, float]],
 ) -> None:
     tensors = with_prefix(model.state_dict(), "model")
-    for task, optimizer in optimizers.items():
+    for number, optimizer in enumerate(_distinct(optimizers)):
         for index, values in optimizer.state_dict()["state"].items():
-            tensors |= with_prefix(values, f"{task}.{index}")
+            tensors |= with_prefix(values, f"optimizer-{number}.{index}")
     write_tensors(path, tensors, {"losses": losses})
 
 
@@ -221,9 +226,9 @@ def _restore(
 ) -> list[dict[str, float]]:
     tensors, header = read_tensors(path, str(next(model.parameters()).device))
     model.load_state_dict(of_prefix(tensors, "model"))
-    for task, optimizer in optimizers.items():
+    for number, optimizer in enumerate(_distinct(optimizers)):
         content = optimizer.state_dict()
-        for name, value in of_prefix(tensors, task).items():
+        for name, value in of_prefix(tensors, f"optimizer-{number}").items():
             index, _, key = name.partition(".")
             content["state"].setdefault(int(index), {})[key] = value
         optimizer.load_state_dict(content)

@@ -1,7 +1,6 @@
 """Tensors and a JSON header in one safetensors file, written whole or not at all."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from mlorakit.whole import whole_file
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:
@@ -19,11 +20,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, A
         tensors: by name.
         header: anything that JSON can hold.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".writing")
     content = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    save_file(content, temporary, {"header": json.dumps(header)})
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        save_file(content, temporary, {"header": json.dumps(header)})
 
 
 def read_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:

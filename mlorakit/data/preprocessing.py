@@ -1,10 +1,7 @@
 """Raw files to a processed data set: parquet columns of ids, and one JSON that describes them."""
 
-import dataclasses
 import json
-import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import polars as pl
@@ -13,10 +10,11 @@ from pydantic.dataclasses import dataclass
 
 from mlorakit import paths
 from mlorakit.data.movielens import COLUMNS, VALUE_NAMES, read_movielens
-from mlorakit.data.rows import DataError, RowAccount
+from mlorakit.data.rows import DataError
 from mlorakit.data.sources import GENERATED, SOURCES
 from mlorakit.data.spec import file_hash
 from mlorakit.data.splits import SPLITS, stratified_split
+from mlorakit.whole import whole_folder
 
 
 def _names(value: object) -> object:
@@ -101,10 +99,7 @@ def preprocess(name: str, raw: Path, into: Path, *, strict: bool, split_seed: in
     split = stratified_split(domain.to_numpy(), frame["label"].to_numpy(), split_seed)
     frame = frame.with_columns(domain=domain, split=pl.Series(split))
 
-    into.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=into.parent, prefix=f".{into.name}-") as temporary:
-        folder = Path(temporary) / into.name
-        folder.mkdir()
+    with whole_folder(into) as folder:
         fields = []
         for field in spec.fields:
             known = _sorted_values(frame.filter(pl.col("split") == 0)[field])
@@ -134,13 +129,11 @@ def preprocess(name: str, raw: Path, into: Path, *, strict: bool, split_seed: in
             "domain": spec.domain,
             "fields": fields,
             "domains": domains.to_dicts(),
-            "rows": [_without_examples(account) for account in accounts],
+            "rows": [account.counts() for account in accounts],
             "split_seed": split_seed,
             "files": {p.name: file_hash(p) for p in sorted(folder.iterdir())},
         }
         (folder / "dataset.json").write_text(json.dumps(description, indent=1) + "\n")
-        shutil.rmtree(into, ignore_errors=True)
-        folder.rename(into)
     return description | {"examples": [e for account in accounts for e in account.examples]}
 
 
@@ -174,7 +167,3 @@ def _domain_table(frame: pl.DataFrame, column: str, values: list[str]) -> pl.Dat
         .join(frame.group_by("domain").agg(counts), left_on="id", right_on="domain", how="left")
         .sort("id")
     )
-
-
-def _without_examples(account: RowAccount) -> dict:
-    return {k: v for k, v in dataclasses.asdict(account).items() if k != "examples"}

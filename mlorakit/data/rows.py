@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -27,6 +28,10 @@ class RowAccount:
     kept: int
     rejected: dict[str, int] = field(default_factory=dict)
     examples: tuple[str, ...] = ()
+
+    def counts(self) -> dict[str, Any]:
+        """The account without its examples, for JSON."""
+        return {name: value for name, value in vars(self).items() if name != "examples"}
 
 
 def read_lines(path: Path, separator: str, columns: tuple[str, ...]) -> pl.DataFrame:

@@ -36,3 +36,27 @@ def stratified_split(
         split[rest[1::2]] = 1
         split[rest[0::2]] = 2
     return split
+
+
+def split_clusters(cluster: NDArray[np.integer], seed: int) -> NDArray[np.int8]:
+    """Assign whole clusters to train, validation and test, 60 / 20 / 20 of the clusters.
+
+    Args:
+        cluster: of shape (N,); rows of a session or user share a number.
+        seed: of the random order.
+
+    Returns:
+        Array of shape (N,): 0 train, 1 validation, 2 test.
+    """
+    names, number = np.unique(cluster, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    part = np.zeros(len(names), dtype=np.int8)
+    train, rest = (3 * len(names)) // 5, len(names) - (3 * len(names)) // 5
+    part[order[train : train + rest // 2]] = 1
+    part[order[train + rest // 2 :]] = 2
+    return part[number]
+
+
+def split_rows(count: int, seed: int) -> NDArray[np.int8]:
+    """Assign rows to train, validation and test, 60 / 20 / 20."""
+    return split_clusters(np.arange(count), seed)

@@ -1,45 +1,19 @@
 """A frame of two tasks' rows to a processed data set: parquet columns of ids, and one JSON."""
 
 import json
-import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from mlorakit.data.rows import RowAccount
 from mlorakit.data.spec import file_hash
 from mlorakit.data.splits import SPLITS
 from mlorakit.data.tasks import PADDING
+from mlorakit.whole import whole_folder
 
 MISSING, UNKNOWN = 0, 1
 """Ids of a value that is not there, and of one that no training row has."""
-
-
-def split_clusters(cluster: NDArray[np.integer], seed: int) -> NDArray[np.int8]:
-    """Assign whole clusters to train, validation and test, 60 / 20 / 20 of the clusters.
-
-    Args:
-        cluster: of shape (N,); rows of a session or user share a number.
-        seed: of the random order.
-
-    Returns:
-        Array of shape (N,): 0 train, 1 validation, 2 test.
-    """
-    names, number = np.unique(cluster, return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(names))
-    part = np.zeros(len(names), dtype=np.int8)
-    train, rest = (3 * len(names)) // 5, len(names) - (3 * len(names)) // 5
-    part[order[train : train + rest // 2]] = 1
-    part[order[train + rest // 2 :]] = 2
-    return part[number]
-
-
-def split_rows(count: int, seed: int) -> NDArray[np.int8]:
-    """Assign rows to train, validation and test, 60 / 20 / 20."""
-    return split_clusters(np.arange(count), seed)
 
 
 def write_tasks(
@@ -69,10 +43,7 @@ def write_tasks(
     Returns:
         The content of dataset.json.
     """
-    into.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=into.parent, prefix=f".{into.name}-") as temporary:
-        folder = Path(temporary) / into.name
-        folder.mkdir()
+    with whole_folder(into) as folder:
         ids, sizes, absent = {}, {}, {}
         for table in dict.fromkeys(tables.values()):
             fields = [field for field, of in tables.items() if of == table]
@@ -107,15 +78,10 @@ def write_tasks(
             "tables": sizes,
             "missing_and_unknown": absent,
             "splits": counts,
-            "rows": [
-                {"file": a.file, "read": a.read, "kept": a.kept, "rejected": a.rejected}
-                for a in accounts
-            ],
+            "rows": [account.counts() for account in accounts],
             "files": {p.name: file_hash(p) for p in sorted(folder.iterdir())},
         }
         (folder / "dataset.json").write_text(json.dumps(content, indent=1) + "\n")
-        shutil.rmtree(into, ignore_errors=True)
-        folder.rename(into)
     return content
 
 

@@ -5,7 +5,6 @@ A record is its length (8 bytes), a checksum of these, its data, and a checksum 
 """
 
 import gzip
-import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from crc32c import crc32c
 from mlorakit.data.example import DTYPES, ExampleError, Feature, decode, encode
 from mlorakit.data.rows import DataError
 from mlorakit.data.wire import Ints
+from mlorakit.whole import whole_file
 
 __all__ = ["Feature", "read_tfrecord", "write_tfrecord"]
 
@@ -106,9 +106,7 @@ def write_tfrecord(
     _check(frame, schema)
     if not (compress or frame.height):
         raise ValueError(f"{path} would have no bytes, as the frame has no rows; compress it.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".writing")
-    with temporary.open("wb") as file:
+    with whole_file(path) as temporary, temporary.open("wb") as file:
         # Without a name and a time, which gzip would put into its header.
         packed = gzip.GzipFile("", "wb", 6, file, mtime=0) if compress else None
         with packed or file as stream:
@@ -116,7 +114,6 @@ def write_tfrecord(
                 length = len(data).to_bytes(8, "little")
                 stream.write(length + _FOOTER.pack(_checksum(length)))
                 stream.write(data + _FOOTER.pack(_checksum(data)))
-    os.replace(temporary, path)
 
 
 def _columns(schema: Sequence[Feature]) -> dict[str, pl.DataType]:

@@ -42,7 +42,37 @@ def mix(gate: nn.Module, x: Tensor, experts: list[Tensor]) -> Tensor:
     return torch.einsum("be,beo->bo", weight, torch.stack(experts, 1))
 
 
-class MMoE(nn.Module):
+class _Mixture(nn.Module):
+    """What the two models share: the input, and a gate and a head per task."""
+
+    def __init__(
+        self,
+        fields: tuple[TaskField, ...],
+        tables: dict[str, int],
+        embedding_size: int,
+        average_padding: bool,
+    ) -> None:
+        super().__init__()
+        self.input = TaskInput(fields, tables, embedding_size, average_padding)
+
+    def add_gates(self, n_experts: int, width: int) -> None:
+        """Make the gates over a task's experts, whose output has some width, and the heads."""
+        self.gates = nn.ModuleDict(
+            {task: shared_linear(self.input.width, n_experts) for task in TASKS}
+        )
+        self.heads = nn.ModuleDict({task: shared_linear(width, 1) for task in TASKS})
+
+    def experts_of(self, x: Tensor, task: str) -> list[Tensor]:
+        """The outputs that a task mixes."""
+        raise NotImplementedError
+
+    def forward(self, ids: Tensor, task: str, mask: Mask | None = None) -> Tensor:
+        """Logits of one task, (B,), of ids of shape (B, C); no mask applies."""
+        x = self.input(ids)
+        return self.heads[task](mix(self.gates[task], x, self.experts_of(x, task))).squeeze(1)
+
+
+class MMoE(_Mixture):
     """Multi-gate mixture of experts (KDD 2018, doi 10.1145/3219819.3220007, eq. 6-7).
 
     Args:
@@ -60,21 +90,15 @@ class MMoE(nn.Module):
         average_padding: bool = False,
         experts: int = 4,
     ) -> None:
-        super().__init__()
-        self.input = TaskInput(fields, tables, embedding_size, average_padding)
+        super().__init__(fields, tables, embedding_size, average_padding)
         self.experts = Experts(self.input.width, hidden, experts)
-        self.gates = nn.ModuleDict(
-            {task: shared_linear(self.input.width, experts) for task in TASKS}
-        )
-        self.heads = nn.ModuleDict({task: shared_linear(hidden[-1], 1) for task in TASKS})
+        self.add_gates(experts, hidden[-1])
 
-    def forward(self, ids: Tensor, task: str, mask: Mask | None = None) -> Tensor:
-        """Logits of one task, (B,), of ids of shape (B, C); no mask applies."""
-        x = self.input(ids)
-        return self.heads[task](mix(self.gates[task], x, self.experts(x))).squeeze(1)
+    def experts_of(self, x: Tensor, task: str) -> list[Tensor]:
+        return self.experts(x)
 
 
-class PLE(nn.Module):
+class PLE(_Mixture):
     """Progressive layered extraction (RecSys 2020, doi 10.1145/3383313.3412236) with one level: a
     task mixes its own experts with the shared ones.
 
@@ -95,16 +119,11 @@ class PLE(nn.Module):
         shared: int = 2,
         own: int = 1,
     ) -> None:
-        super().__init__()
-        self.input = TaskInput(fields, tables, embedding_size, average_padding)
+        super().__init__(fields, tables, embedding_size, average_padding)
         width = self.input.width
         self.shared = Experts(width, hidden, shared)
         self.own = nn.ModuleDict({task: Experts(width, hidden, own) for task in TASKS})
-        self.gates = nn.ModuleDict({task: shared_linear(width, shared + own) for task in TASKS})
-        self.heads = nn.ModuleDict({task: shared_linear(hidden[-1], 1) for task in TASKS})
+        self.add_gates(shared + own, hidden[-1])
 
-    def forward(self, ids: Tensor, task: str, mask: Mask | None = None) -> Tensor:
-        """Logits of one task, (B,), of ids of shape (B, C); no mask applies."""
-        x = self.input(ids)
-        experts = [*self.shared(x), *self.own[task](x)]
-        return self.heads[task](mix(self.gates[task], x, experts)).squeeze(1)
+    def experts_of(self, x: Tensor, task: str) -> list[Tensor]:
+        return [*self.shared(x), *self.own[task](x)]

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -304,12 +303,11 @@ def test_an_unknown_data_set_is_refused_with_the_known_ones() -> None:
 
 
 @pytest.fixture
-def movielens(tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def movielens(
+    tmp_path: Path, real_file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """MovieLens-1M's raw files."""
-    mirror = os.environ.get(MIRROR) or checkout.parent / "shared" / "data"
-    if not (Path(mirror) / "ml-1m" / "ratings.dat").is_file():
-        pytest.skip(f"MovieLens-1M is neither in the folder {MIRROR} nor in ../shared/data.")
-    monkeypatch.setenv(MIRROR, str(mirror))
+    monkeypatch.setenv(MIRROR, str(real_file("ml-1m/ratings.dat").parent.parent))
     fetch("movielens", tmp_path / "ml-1m")
     return tmp_path / "ml-1m"
 

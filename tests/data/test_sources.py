@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -185,11 +184,10 @@ def test_the_command_fails_with_a_message_and_no_traceback(into: Path) -> None:
 
 
 @pytest.mark.realdata
-def test_movielens_comes_from_the_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = os.environ.get(MIRROR) or ROOT.parent / "shared" / "data"
-    if not (Path(folder) / "ml-1m" / "ratings.dat").is_file():
-        pytest.skip("No mirror with ml-1m/ratings.dat: set MLORAKIT_MIRROR to check the real data.")
-    monkeypatch.setenv(MIRROR, str(folder))
+def test_movielens_comes_from_the_mirror(
+    real_file: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MIRROR, str(real_file("ml-1m/ratings.dat").parent.parent))
     ratings, users, movies = fetch("movielens", tmp_path)
     lines = [len(path.read_bytes().splitlines()) for path in (ratings, users, movies)]
     assert lines == [1_000_209, 6_040, 3_883]  # ml-1m's README; 3,883 of its 3,952 MovieIDs exist

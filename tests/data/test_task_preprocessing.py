@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from mlorakit.data.rows import RowAccount
-from mlorakit.data.task_preprocessing import split_clusters, split_rows, write_tasks
+from mlorakit.data.splits import split_clusters, split_rows
+from mlorakit.data.task_preprocessing import write_tasks
 from mlorakit.data.tasks import PADDING, load_tasks
 
 FRAME = pl.DataFrame(

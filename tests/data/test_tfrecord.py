@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlorakit.data import tfrecord
-from mlorakit.data.routes import MIRROR
 from mlorakit.data.rows import DataError
 from mlorakit.data.tfrecord import Feature, read_tfrecord, write_tfrecord
 
@@ -284,11 +284,10 @@ SAMPLE = (
 
 
 @pytest.mark.realdata
-def test_the_public_sample_has_the_known_counts(checkout: Path, tmp_path: Path) -> None:
-    mirror = os.environ.get(MIRROR) or checkout.parent / "shared" / "data"
-    path = Path(mirror) / "lt4rec" / "part-r-00002.gz"
-    if not path.is_file():
-        pytest.skip(f"LT4REC's sample is neither in the folder {MIRROR} nor in ../shared/data.")
+def test_the_public_sample_has_the_known_counts(
+    real_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = real_file("lt4rec/part-r-00002.gz")
     assert hashlib.sha256(path.read_bytes()).hexdigest().startswith("27a61dbb")
     frame, others = read_tfrecord(path, SAMPLE)
     assert (frame.height, frame.width, others) == (4322, 24, ())
