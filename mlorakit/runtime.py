@@ -33,6 +33,14 @@ def prepare(device: str, threads: int) -> torch.device:
     return torch.device(device)
 
 
+def epoch_seed(seed: int, epoch: int) -> int:
+    """The seed of an epoch's batches and dropout.
+
+    Mixed by a large prime, so that no two (seed, epoch) share a stream.
+    """
+    return seed * 1_000_003 + epoch
+
+
 def _keep_freed_memory() -> None:
     """Let glibc keep the memory of freed tensors instead of returning it to the system.
 

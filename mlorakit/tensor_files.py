@@ -8,6 +8,7 @@ from typing import Any
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.optim import Optimizer
 
 from mlorakit.whole import whole_file
 
@@ -41,3 +42,20 @@ def of_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Those of the tensors that `with_prefix` named, under their own names."""
     start = prefix + "."
     return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """An optimizer's state as tensors by parameter number and name."""
+    tensors: dict[str, Tensor] = {}
+    for number, values in optimizer.state_dict()["state"].items():
+        tensors |= with_prefix(values, str(number))
+    return tensors
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put the state of `optimizer_tensors` into an optimizer made as that one was."""
+    content = optimizer.state_dict()
+    for name, value in tensors.items():
+        number, _, key = name.partition(".")
+        content["state"].setdefault(int(number), {})[key] = value
+    optimizer.load_state_dict(content)

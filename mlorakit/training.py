@@ -16,6 +16,7 @@ from mlorakit.data.batches import epoch_batches, evaluation_batches
 from mlorakit.data.dataset import MultiDomainData, Rows
 from mlorakit.metrics import domain_auc, mean_auc, weighted_auc
 from mlorakit.models.backbone import Backbone
+from mlorakit.runtime import epoch_seed
 
 _EVALUATION_BATCH = 16384  # rows; larger ones leave the processor's cache
 
@@ -193,10 +194,9 @@ def _train_epoch(
     epoch: int,
 ) -> float:
     """One pass over the training rows; returns the mean loss."""
-    # Mixed by a large prime, so that no two (seed, epoch) share a stream.
-    epoch_seed = settings.seed * 1_000_003 + epoch
-    torch.manual_seed(epoch_seed)  # dropout, on every device
-    order = torch.Generator().manual_seed(epoch_seed)
+    seed = epoch_seed(settings.seed, epoch)
+    torch.manual_seed(seed)  # dropout, on every device
+    order = torch.Generator().manual_seed(seed)
     model.train()
     total = torch.zeros((), dtype=torch.float64, device=split.label.device)
     for batch in epoch_batches(split, settings.batch_size, settings.batch_order, order):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mlorakit import checkpoint
+from mlorakit import tensor_files
 from mlorakit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mlorakit.training import EpochRecord
 
@@ -83,7 +83,7 @@ def test_a_write_that_breaks_off_leaves_the_earlier_file(
         Path(target).write_bytes(b"half")
         raise OSError("disk is full")
 
-    monkeypatch.setattr(checkpoint, "save_file", breaks_off)
+    monkeypatch.setattr(tensor_files, "save_file", breaks_off)
     with pytest.raises(OSError, match="disk is full"):
         save_checkpoint(path, state_of(model), *trained(steps=2))
     assert path.read_bytes() == before

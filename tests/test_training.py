@@ -159,7 +159,7 @@ def test_the_best_weights_are_restored_when_the_cap_ends_training(
     seen, final = snapshots(planted, replace(SETTINGS, patience=3, max_epochs=3))
     assert len(seen) == 3
     assert_equal(final, seen[1])
-    assert not torch.equal(seen[1]["mlp.layers.0.lora_b"], seen[2]["mlp.layers.0.lora_b"])
+    assert not torch.equal(seen[1]["mlp.layers.0.lora_b_bias"], seen[2]["mlp.layers.0.lora_b_bias"])
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 4), (4, 10)])

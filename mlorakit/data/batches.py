@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mlorakit.data.dataset import Rows
-from mlorakit.kernels.groups import DomainGroups
+from mlorakit.kernels.groups import DomainGroups, TilePlan
 
 
 def epoch_batches(split: Rows, size: int, order: str, generator: torch.Generator) -> Iterator[Rows]:
@@ -49,10 +49,12 @@ def _in_order(split: Rows, rows: Tensor, batch_of_row: Tensor) -> Iterator[Rows]
     rows, domain = rows[within].to(device), domain[within].to(device)
     ids, label = split.ids[rows], split.label[rows]
     ends = counts.cumsum(1).to(device)
+    plan = TilePlan(counts)
     start = 0
     for number, count in enumerate(counts.sum(1).tolist()):
         part = slice(start, start + count)
-        yield Rows(ids[part], label[part], DomainGroups(domain[part], ends[number]))
+        groups = DomainGroups(domain[part], ends[number], plan=(plan, number))
+        yield Rows(ids[part], label[part], groups)
         start += count
 
 

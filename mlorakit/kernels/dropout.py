@@ -1,8 +1,8 @@
-"""Dropout from raw random bytes.
+"""Dropout from raw random bits.
 
 `torch.nn.functional.dropout` draws one double per element on a CPU and takes most of a training
-step there (pytorch/pytorch#138199). Here 64 random bits decide eight elements, or four where the
-probability is no multiple of 1/256.
+step there (pytorch/pytorch#138199). Here 64 random bits decide 62 elements where the probability
+is 1/2, eight where it is another multiple of 1/256, and four elsewhere.
 """
 
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 _INT64_MIN = torch.iinfo(torch.int64).min
+_BITS_OF_TWO = 1 << 30  # of the float32 2.0
 
 
 def _quantised(p: float) -> tuple[torch.dtype, int, int]:
@@ -28,38 +29,48 @@ def realised_probability(p: float) -> float:
     return dropped / values
 
 
-def dropout_mask(
+def _random_bits(words: int, device: torch.device) -> Tensor:
+    """Random int64 numbers, (words,), from the device's global generator."""
+    # random_() without bounds leaves the sign bit at 0; the full range needs the lower bound.
+    return torch.empty(words, dtype=torch.int64, device=device).random_(_INT64_MIN, None)
+
+
+def scaled_mask(
     shape: torch.Size, p: float, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """Tensor of `shape`, 1 where an element is kept and 0 elsewhere, from the device's global
-    generator.
+    """Tensor of `shape`, 1 / (1 - p) where an element is kept and 0 elsewhere, from the device's
+    global generator.
     """
-    draw, values, dropped = _quantised(p)
     count = shape.numel()
-    per_draw = 8 // draw.itemsize
-    # random_() without bounds leaves the sign bit at 0; the full range needs the lower bound.
-    bits = torch.empty(-(-count // per_draw), dtype=torch.int64, device=device)
-    bits.random_(_INT64_MIN, None)
+    if p == 0.5 and dtype == torch.float32:
+        return _twos_and_zeros(count, device).view(shape)
+    draw, values, dropped = _quantised(p)
+    drawn = _random_bits(-(-count * draw.itemsize // 8), device).view(draw)
     if draw == torch.uint16:
         # uint16 has no comparison on every device: shift the threshold into int16's range instead.
-        drawn, dropped = bits.view(torch.int16), dropped - values // 2
-    else:
-        drawn = bits.view(torch.uint8)
+        drawn, dropped = drawn.view(torch.int16), dropped - values // 2
     # Comparing into a float tensor is eight times faster than into a bool one that is then cast.
     keep = torch.empty(count, dtype=dtype, device=device)
-    return torch.ge(drawn[:count], dropped, out=keep).view(shape)
+    torch.ge(drawn[:count], dropped, out=keep)
+    return keep.mul_(1.0 / (1.0 - realised_probability(p))).view(shape)
 
 
-def _scaled_mask(x: Tensor, p: float) -> tuple[Tensor, float]:
-    """1 / (1 - p) where an element is kept and 0 elsewhere, and that factor."""
-    scale = 1.0 / (1.0 - realised_probability(p))
-    return dropout_mask(x.shape, p, x.device, x.dtype).mul_(scale), scale
+def _twos_and_zeros(count: int, device: torch.device) -> Tensor:
+    """Float32 tensor of shape (count,), each element 2 or 0 with probability 1/2.
+
+    The bits of 2.0 are those of the integer 2^30. Shifted left by 0 to 30 places, an int32 brings
+    31 of its bits there one after the other, and all others are cleared.
+    """
+    words = _random_bits(-(-count // 62), device).view(torch.int32)
+    places = torch.arange(31, dtype=torch.int32, device=device).unsqueeze(1)
+    bits = torch.bitwise_left_shift(words, places).bitwise_and_(_BITS_OF_TWO)
+    return bits.view(torch.float32).flatten()[:count]
 
 
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
-        keep, _ = _scaled_mask(x, p)
+        keep = scaled_mask(x.shape, p, x.device, x.dtype)
         ctx.save_for_backward(keep)
         return x * keep
 
@@ -69,20 +80,32 @@ class _Dropout(torch.autograd.Function):
         return grad * keep, None
 
 
+def relu_dropout_forward_(x: Tensor, p: float) -> Tensor:
+    """Dropout of ReLU(x), in place and without a gradient."""
+    return x.relu_().mul_(scaled_mask(x.shape, p, x.device, x.dtype)) if p > 0 else x.relu_()
+
+
+def relu_dropout_backward(grad: Tensor, y: Tensor, p: float) -> Tensor:
+    """The gradient of the input of `relu_dropout_forward_`, whose output y is above zero exactly
+    where ReLU was active and the element was kept.
+    """
+    of_x = torch.ops.aten.threshold_backward(grad, y, 0)
+    return of_x.mul_(1.0 / (1.0 - realised_probability(p))) if p > 0 else of_x
+
+
 class _ReluDropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
-        keep, ctx.scale = _scaled_mask(x, p)
-        y = x.relu_().mul_(keep)
+        ctx.p = p
+        y = relu_dropout_forward_(x, p)
         ctx.mark_dirty(x)
         ctx.save_for_backward(y)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        # The output is above zero exactly where ReLU was active and the element was kept.
         (y,) = ctx.saved_tensors
-        return torch.ops.aten.threshold_backward(grad, y, 0).mul_(ctx.scale), None
+        return relu_dropout_backward(grad, y, ctx.p), None
 
 
 def dropout_reference(x: Tensor, keep: Tensor, p: float) -> Tensor:

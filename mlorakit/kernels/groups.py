@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# With fewer rows per domain than this, a CPU does better on tiles than with a product per domain.
-_FEW_ROWS = 128
 _LARGEST_TILE = 16  # rows
 
 
@@ -68,6 +66,82 @@ class Tiles:
         return x.view(self.domain.numel(), self.size, -1)
 
 
+class TilePlan:
+    """The tiles of several batches, such as those of an epoch, made together when first asked for.
+
+    Args:
+        counts: int64 tensor of shape (N, D); the rows of each domain in each batch.
+    """
+
+    def __init__(self, counts: Tensor) -> None:
+        self.counts = counts
+
+    @cached_property
+    def size(self) -> int:
+        """Rows of a tile: half a mean group of the first batch, at least 4. Smaller tiles copy more
+        weights, larger ones pad more rows.
+        """
+        half_group = int(self.counts[0].sum()) // (2 * self.counts.shape[1])
+        return max(4, min(_LARGEST_TILE, 1 << max(half_group.bit_length() - 1, 0)))
+
+    @cached_property
+    def _per_group(self) -> Tensor:
+        """Tiles of each domain in each batch, (N, D)."""
+        return (self.counts + self.size - 1) // self.size
+
+    @cached_property
+    def _tiles(self) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """`domain`, `rows` and `place` of each batch's `Tiles`."""
+        counts, per_group, size = self.counts, self._per_group, self.size
+        # (batch, domain) pairs stand in a row; where each one's rows and places begin in its batch.
+        group = torch.repeat_interleave(counts.flatten())
+        group_of_tile = torch.repeat_interleave(per_group.flatten())
+        first_row = (counts.cumsum(1) - counts).flatten()
+        first_place = ((per_group.cumsum(1) - per_group) * size).flatten()
+        shift = first_place - first_row
+        batch_rows, batch_tiles = counts.sum(1), per_group.sum(1)
+        row = _numbers_within(batch_rows)
+        place = row + shift[group]
+        every = _numbers_within(batch_tiles * size).view(-1, size)
+        last_row = first_row + counts.flatten() - 1
+        rows = torch.minimum(every - shift[group_of_tile, None], last_row[group_of_tile, None])
+        domain = group_of_tile % counts.shape[1]
+        tiles = batch_tiles.tolist()
+        return list(
+            zip(
+                domain.split(tiles),
+                [part.flatten() for part in rows.split(tiles)],
+                place.split(batch_rows.tolist()),
+                strict=True,
+            )
+        )
+
+    @cached_property
+    def _ends(self) -> Tensor:
+        """Where each domain's places end in each batch, (N, D)."""
+        return self._per_group.cumsum(1) * self.size
+
+    def tiles(self, number: int) -> Tiles:
+        """Those of a batch."""
+        domain, rows, place = self._tiles[number]
+        return Tiles(domain, self.size, rows, place)
+
+    def padded(self, number: int) -> "DomainGroups":
+        """The groups of the places of a batch's tiles."""
+        domain, _, _ = self._tiles[number]
+        return DomainGroups(
+            domain.repeat_interleave(self.size), self._ends[number], whole=Tiles(domain, self.size)
+        )
+
+
+def _numbers_within(lengths: Tensor) -> Tensor:
+    """0 to n - 1 for each length n, one after the other."""
+    first = lengths.cumsum(0) - lengths
+    return torch.arange(int(lengths.sum()), device=lengths.device) - first.repeat_interleave(
+        lengths
+    )
+
+
 @dataclass(frozen=True)
 class DomainGroups:
     """Where each domain's rows lie in a batch that is sorted by domain.
@@ -75,12 +149,14 @@ class DomainGroups:
     Args:
         domain: int64 tensor of shape (B,), non-decreasing; the domain of each row.
         ends: int64 tensor of shape (D,); domain d owns rows ``ends[d - 1]:ends[d]``.
-        tile: if above 0, every domain's number of rows is a multiple of it.
+        whole: the tiles, where the batch is made of whole ones already.
+        plan: where the batch is one of several whose tiles are made together; its place in it.
     """
 
     domain: Tensor
     ends: Tensor
-    tile: int = 0
+    whole: Tiles | None = None
+    plan: tuple[TilePlan, int] | None = None
 
     @property
     def n_domains(self) -> int:
@@ -95,42 +171,26 @@ class DomainGroups:
         return [(d, a, b) for d, (a, b) in enumerate(zip(starts, ends, strict=True)) if b > a]
 
     @cached_property
-    def small(self) -> bool:
-        """Whether the domains of this batch are so small that tiles serve them better than a
-        product per domain.
-        """
-        return self.domain.numel() < _FEW_ROWS * len(self.slices)
-
-    @cached_property
     def own(self) -> Tensor:
         """Float tensor of shape (B, D): 1 at each row's domain, 0 elsewhere."""
         return F.one_hot(self.domain, self.n_domains).to(torch.float32)
 
     @cached_property
+    def _plan(self) -> tuple[TilePlan, int]:
+        counts = torch.diff(self.ends, prepend=self.ends.new_zeros(1))
+        return self.plan or (TilePlan(counts.unsqueeze(0)), 0)
+
+    @cached_property
     def tiles(self) -> Tiles:
         """The batch in tiles; made once for all layers of a model."""
-        if self.tile:
-            return Tiles(self.domain[:: self.tile], self.tile)
-        counts = torch.diff(self.ends, prepend=self.ends.new_zeros(1))
-        # Half a mean group: smaller tiles copy more weights, larger ones pad more rows.
-        half_group = self.domain.numel() // (2 * counts.numel())
-        size = max(4, min(_LARGEST_TILE, 1 << max(half_group.bit_length() - 1, 0)))
-        per_domain = (counts + size - 1) // size
-        domain = torch.repeat_interleave(per_domain)
-        # Row r of domain d stands (r - its first row) places after d's first tile begins.
-        shift = (per_domain.cumsum(0) - per_domain) * size - (self.ends - counts)
-        place = torch.arange(self.domain.numel(), device=domain.device) + shift[self.domain]
-        every = torch.arange(domain.numel() * size, device=domain.device).view(-1, size)
-        rows = every - shift[domain].unsqueeze(1)
-        last = self.ends[domain].unsqueeze(1) - 1
-        return Tiles(domain, size, torch.minimum(rows, last).flatten(), place)
+        plan, number = self._plan
+        return self.whole or plan.tiles(number)
 
     @cached_property
     def padded(self) -> "DomainGroups":
         """The groups of the places of `tiles`."""
-        tiles = self.tiles
-        ends = torch.bincount(tiles.domain, minlength=self.n_domains).cumsum(0) * tiles.size
-        return DomainGroups(tiles.domain.repeat_interleave(tiles.size), ends, tiles.size)
+        plan, number = self._plan
+        return plan.padded(number)
 
 
 def group_rows(domain: Tensor, n_domains: int) -> tuple[Tensor, DomainGroups]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mlorakit.kernels.dropout import dropout, relu_dropout_
-from mlorakit.kernels.grouped_lora import adapted_linear, grouped_bias, grouped_lora
+from mlorakit.kernels.grouped_lora import adapted_layer, grouped_lora
 from mlorakit.kernels.groups import DomainGroups
 from mlorakit.kernels.linear import linear
 
@@ -78,10 +78,19 @@ class DomainLoRA(nn.Module):
         self.rank = rank
         self.p = p
         self.dropout_on_shared = dropout_on_shared
-        self.domain_bias = nn.Parameter(torch.zeros(n_domains, n_out))
-        if rank:
-            self.lora_a = nn.Parameter(torch.zeros(n_domains, rank, n_in))
-            self.lora_b = nn.Parameter(torch.zeros(n_domains, rank, n_out))
+        self.lora_a = nn.Parameter(torch.zeros(n_domains, rank, n_in)) if rank else None
+        # B and, as its last row, c: one product for both, see `grouped_lora`.
+        self.lora_b_bias = nn.Parameter(torch.zeros(n_domains, rank + 1, n_out))
+
+    @property
+    def lora_b(self) -> Tensor:
+        """B of every domain, a view of shape (D, R, n_out)."""
+        return self.lora_b_bias[:, :-1]
+
+    @property
+    def domain_bias(self) -> Tensor:
+        """The bias c of every domain, a view of shape (D, n_out)."""
+        return self.lora_b_bias[:, -1]
 
     def reset_adapters(self) -> None:
         """Draw every A from Glorot's normal distribution and set every B and c to zero.
@@ -89,17 +98,14 @@ class DomainLoRA(nn.Module):
         Apart from the constructor, so that the shared weights of a seed are the same whatever
         the rank.
         """
-        nn.init.zeros_(self.domain_bias)
-        if self.rank:
-            for domain in range(self.lora_a.shape[0]):
-                nn.init.xavier_normal_(self.lora_a[domain])
-            nn.init.zeros_(self.lora_b)
+        nn.init.zeros_(self.lora_b_bias)
+        if self.lora_a is not None:
+            for a in self.lora_a:
+                nn.init.xavier_normal_(a)
 
     def domain_term(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """X A_d B_d + c_d, of shape (B, n_out)."""
-        if not self.rank:
-            return grouped_bias(self.domain_bias, groups)
-        return grouped_lora(x, self.lora_a, self.lora_b, self.domain_bias, groups)
+        return grouped_lora(x, self.lora_a, self.lora_b_bias, groups)
 
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, n_in), rows sorted by domain, to (B, n_out)."""
@@ -107,12 +113,8 @@ class DomainLoRA(nn.Module):
         if self.dropout_on_shared:
             shared = dropout(linear(x, weight, bias), self.p, self.training)
             return torch.relu_(shared + self.domain_term(x, groups))
-        if self.rank:
-            own = (self.lora_a, self.lora_b, self.domain_bias)
-            h = adapted_linear(x, weight, bias, *own, groups)
-        else:
-            h = linear(x, weight, bias) + grouped_bias(self.domain_bias, groups)
-        return relu_dropout_(h, self.p, self.training)
+        p = self.p if self.training else 0.0
+        return adapted_layer(x, weight, bias, self.lora_a, self.lora_b_bias, groups, p)
 
 
 class MLP(nn.Module):
@@ -132,7 +134,7 @@ class MLP(nn.Module):
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, n_in) to (B, hidden[-1])."""
         adapted = any(isinstance(layer, DomainLoRA) for layer in self.layers)
-        if not (adapted and x.device.type == "cpu"):
+        if not (adapted and x.device.type == "cpu" and torch.is_grad_enabled()):
             return self._chain(x, groups)
         # Padded once here rather than in each layer.
         return groups.tiles.unpad(self._chain(groups.tiles.pad(x), groups.padded))

@@ -6,13 +6,20 @@ from torch import Tensor
 
 from mlorakit.kernels.dropout import (
     dropout,
-    dropout_mask,
     dropout_reference,
     realised_probability,
     relu_dropout_,
+    scaled_mask,
 )
 
 CPU = torch.device("cpu")
+
+
+def kept(shape: tuple[int, ...], p: float) -> Tensor:
+    """The mask drawn next: 1 where an element is kept, 0 elsewhere."""
+    return (scaled_mask(torch.Size(shape), p, CPU) != 0).float()
+
+
 SHAPES = [(7,), (3, 5), (8,), (2, 3, 4), (1,), (0, 4)]
 
 
@@ -21,14 +28,14 @@ def seeded(x: Tensor, p: float) -> tuple[Tensor, Tensor]:
     torch.manual_seed(3)
     out = dropout(x, p, training=True)
     torch.manual_seed(3)
-    return out, dropout_mask(x.shape, p, CPU)
+    return out, kept(x.shape, p)
 
 
 @pytest.mark.parametrize("p", [1 / 256, 0.1, 0.25, 0.3, 0.5, 0.9, 255 / 256])
 def test_the_share_dropped_is_p(p: float) -> None:
     torch.manual_seed(1)
     count = 1 << 18
-    dropped = int((dropout_mask(torch.Size([count]), p, CPU) == 0).sum())
+    dropped = int((kept((count,), p) == 0).sum())
     assert abs(dropped - count * p) < 5 * (count * p * (1 - p)) ** 0.5  # five standard deviations
 
 
@@ -36,7 +43,7 @@ def test_the_share_dropped_is_p(p: float) -> None:
 @pytest.mark.parametrize("lag", [1, 2, 4, 7, 8])
 def test_elements_are_dropped_independently(p: float, lag: int) -> None:
     torch.manual_seed(2)
-    drop = dropout_mask(torch.Size([1 << 18]), p, CPU) == 0
+    drop = kept((1 << 18,), p) == 0
     both = (drop[lag:] & drop[:-lag]).double().mean().item()
     assert both == pytest.approx(p * p, abs=0.004)
 

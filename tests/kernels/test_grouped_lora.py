@@ -9,16 +9,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mlorakit.kernels.grouped_lora import (
-    _Merged,
     _side_by_side,
-    adapted_linear,
-    grouped_bias,
+    adapted_layer,
     grouped_lora,
     grouped_lora_reference,
 )
 from mlorakit.kernels.groups import DomainGroups, group_rows
 
-Kernel = Callable[[Tensor, Tensor, Tensor, Tensor, DomainGroups], Tensor]
+Kernel = Callable[[Tensor, Tensor, Tensor, DomainGroups], Tensor]
 KERNELS = pytest.mark.parametrize("kernel", [grouped_lora, _side_by_side])
 
 Shapes = st.tuples(
@@ -41,8 +39,7 @@ def random_arguments(
     shapes = (
         (sum(counts), n_in),
         (len(counts), rank, n_in),
-        (len(counts), rank, n_out),
-        (len(counts), n_out),
+        (len(counts), rank + 1, n_out),
     )
     return [
         torch.randn(shape, generator=generator, dtype=dtype).requires_grad_() for shape in shapes
@@ -64,6 +61,7 @@ def output_and_gradients(
 @example(shapes=([0, 4, 0, 0, 9, 0], 1, 2, 2))  # empty domains first, last and in the middle
 @example(shapes=([200, 1, 0, 63, 64, 65], 16, 13, 31))  # around the size of a tile
 @example(shapes=([1] + [0] * 39, 2, 3, 3))  # one row, forty domains
+@example(shapes=([20, 9], 5, 3, 7))  # a rank above the width, where no rank is low
 def test_kernel_is_the_loop_over_domains(
     kernel: Kernel, shapes: tuple[list[int], int, int, int]
 ) -> None:
@@ -80,9 +78,10 @@ def test_kernel_is_the_loop_over_domains(
 def test_two_domains_by_hand(kernel: Kernel) -> None:
     x = torch.tensor([[1.0, 2.0], [1.0, 2.0]])
     a = torch.tensor([[[1.0, 1.0]], [[0.0, -1.0]]])  # 1 + 2 = 3, and -2
-    b = torch.tensor([[[1.0, 10.0, 0.0]], [[2.0, 0.0, 1.0]]])
-    bias = torch.tensor([[0.0, 0.0, 5.0], [1.0, 1.0, 1.0]])
-    out = kernel(x, a, b, bias, groups_of([1, 1]))
+    b = torch.tensor(
+        [[[1.0, 10.0, 0.0], [0.0, 0.0, 5.0]], [[2.0, 0.0, 1.0], [1.0, 1.0, 1.0]]]  # B over c
+    )
+    out = kernel(x, a, b, groups_of([1, 1]))
     assert out.tolist() == [[3, 30, 5], [-4 + 1, 1, -2 + 1]]
 
 
@@ -116,7 +115,8 @@ def test_tiles_serve_every_layer_and_evaluation_then_training() -> None:
 @given(shapes=Shapes)
 @example(shapes=([300, 0, 212], 4, 13, 31))
 @example(shapes=([0, 4, 0, 0, 9, 0], 1, 2, 2))
-def test_the_whole_layer_is_the_shared_map_plus_the_loop(
+@example(shapes=([20, 9], 5, 3, 7))
+def test_the_whole_layer_is_relu_of_the_shared_map_plus_the_loop(
     shapes: tuple[list[int], int, int, int],
 ) -> None:
     counts, rank, n_in, n_out = shapes
@@ -129,36 +129,52 @@ def test_the_whole_layer_is_the_shared_map_plus_the_loop(
     arguments = [x, weight, shared_bias, *own]
     exact = [argument.detach().double().requires_grad_() for argument in arguments]
 
-    def reference(x: Tensor, w: Tensor, c: Tensor, *own: Tensor) -> Tensor:
-        return x @ w.T + c + grouped_lora_reference(x, *own[:-1], groups)
+    def reference(x: Tensor, w: Tensor, c: Tensor, a: Tensor, b: Tensor, _: object) -> Tensor:
+        return torch.relu(x @ w.T + c + grouped_lora_reference(x, a, b, groups))
+
+    def layer(*arguments: Tensor) -> Tensor:
+        return adapted_layer(*arguments, p=0.0)
 
     expected = output_and_gradients(reference, exact, groups)
-    for kernel in (adapted_linear, _Merged.apply):
-        for ours, theirs in zip(
-            output_and_gradients(kernel, arguments, groups), expected, strict=True
-        ):
-            torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-4)
+    for ours, theirs in zip(output_and_gradients(layer, arguments, groups), expected, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-4)
+    with torch.inference_mode():  # merged weights
+        torch.testing.assert_close(
+            layer(*arguments, groups).double(), expected[0], rtol=1e-4, atol=1e-4
+        )
 
 
-def test_the_whole_layer_takes_tiles_for_small_domains_and_a_product_each_for_large_ones(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    calls = []
-    monkeypatch.setattr(_Merged, "apply", lambda *arguments: calls.append(arguments[-1]))
-    weight, bias = torch.randn(4, 3), torch.randn(4)
-    for counts in ([20] * 50, [300, 212]):
-        x, *own = random_arguments(counts, 2, 3, 4)
-        adapted_linear(x, weight, bias, *own, groups_of(counts))
-    assert [groups.n_domains for groups in calls] == [2]
-
-
-@pytest.mark.parametrize("counts", [[3, 0, 5], [200, 0, 300]])
-def test_a_bias_alone_is_the_kernel_without_a_low_rank_term(counts: list[int]) -> None:
+@pytest.mark.parametrize("rank", [None, 2])
+def test_the_layers_dropout_zeroes_and_scales_outputs_and_gradients(rank: int | None) -> None:
+    counts = [40, 0, 25]
     groups = groups_of(counts)
-    bias = torch.randn(3, 4, generator=torch.Generator().manual_seed(2)).requires_grad_()
-    out = grouped_bias(bias, groups)
-    assert torch.equal(out, bias[groups.domain])
+    x, a, b = random_arguments(counts, rank or 1, 6, 9)
+    a, b = (a, b) if rank else (None, b[:, -1:].detach().requires_grad_())
+    weight = torch.randn(9, 6, generator=torch.Generator().manual_seed(6)).requires_grad_()
+    bias = torch.zeros(9)
+    plain = adapted_layer(x, weight, bias, a, b, groups, 0.0)
+    torch.manual_seed(3)
+    out = adapted_layer(x, weight, bias, a, b, groups, 0.5)
+    kept = out.detach() != 0
+    positive = plain.detach() > 0
+    assert not (kept & ~positive).any()
+    assert 0.4 < kept[positive].double().mean() < 0.6
+    torch.testing.assert_close(out[kept], 2 * plain[kept])
+    leaves = [leaf for leaf in (x, weight, a, b) if leaf is not None]
+    ours = torch.autograd.grad(out.sum(), leaves)
+    theirs = torch.autograd.grad((plain * 2 * kept).sum(), leaves)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", [grouped_lora_reference, grouped_lora, _side_by_side])
+@pytest.mark.parametrize("counts", [[3, 0, 5], [200, 0, 300]])
+def test_without_down_projections_the_bias_alone_is_left(kernel: Kernel, counts: list[int]) -> None:
+    groups = groups_of(counts)
+    bias = torch.randn(3, 1, 4, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    out = kernel(torch.randn(sum(counts), 2), None, bias, groups)
+    expected = bias[groups.domain, 0]
+    assert torch.equal(out, expected)
     weight = torch.linspace(-1, 1, out.numel()).view_as(out)
     (ours,) = torch.autograd.grad((out * weight).sum(), bias)
-    (theirs,) = torch.autograd.grad((bias[groups.domain] * weight).sum(), bias)
+    (theirs,) = torch.autograd.grad((expected * weight).sum(), bias)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

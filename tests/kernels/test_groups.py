@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mlorakit.kernels.groups import DomainGroups, group_rows
+from mlorakit.kernels.groups import DomainGroups, TilePlan, group_rows
 
 Counts = st.lists(st.integers(0, 90), min_size=1, max_size=40).filter(any)
 
@@ -56,7 +56,7 @@ def test_tiles_by_hand() -> None:
 
 def test_padded_groups_by_hand() -> None:
     padded = groups_of([6, 0, 10]).padded
-    assert padded.tile == 4
+    assert padded.tiles.size == 4
     assert padded.domain.tolist() == [0] * 8 + [2] * 12
     assert padded.ends.tolist() == [8, 8, 20]
     assert padded.slices == [(0, 0, 8), (2, 8, 20)]
@@ -123,13 +123,21 @@ def test_tiles_are_made_once() -> None:
     assert groups.tiles is groups.tiles
 
 
-@pytest.mark.parametrize(
-    ("counts", "small"), [([128], False), ([127], True), ([0, 250, 6], False), ([254, 1], True)]
-)
-def test_domains_are_small_below_128_rows_on_average_of_those_present(
-    counts: list[int], small: bool
+@given(st.lists(st.tuples(*[st.integers(0, 30)] * 3).filter(any), min_size=1, max_size=6))
+def test_batches_planned_together_have_the_tiles_of_each_alone(
+    batches: list[tuple[int, int, int]],
 ) -> None:
-    assert groups_of(counts).small is small
+    plan = TilePlan(torch.tensor(batches))
+    for number, counts in enumerate(batches):
+        alone = TilePlan(torch.tensor([counts]))
+        alone.__dict__["size"] = plan.size  # decided by the first batch
+        ours, theirs = plan.tiles(number), alone.tiles(0)
+        assert torch.equal(ours.domain, theirs.domain)
+        assert torch.equal(ours.rows, theirs.rows)
+        assert torch.equal(ours.place, theirs.place)
+        padded = plan.padded(number)
+        assert torch.equal(padded.ends, alone.padded(0).ends)
+        assert torch.equal(padded.domain, alone.padded(0).domain)
 
 
 def test_own_marks_each_rows_domain() -> None:

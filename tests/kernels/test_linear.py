@@ -41,7 +41,7 @@ def test_it_is_torchs_linear_map(
     arguments = (x, weight, bias)[: 3 if with_bias else 2]
     exact = [argument.double() for argument in arguments]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_HAS_ONEDNN", onednn)
+        patch.setattr(module, "_BY_ONEDNN", onednn)
         ours = output_and_gradients(linear, *arguments)
     for mine, theirs in zip(ours, output_and_gradients(F.linear, *exact), strict=True):
         torch.testing.assert_close(mine.double(), theirs, rtol=1e-4, atol=1e-4)
@@ -56,8 +56,12 @@ def test_gradients_are_those_of_finite_differences() -> None:
     assert torch.autograd.gradcheck(linear, arguments)
 
 
+@pytest.mark.parametrize("onednn", [module._HAS_ONEDNN, False])
 @pytest.mark.parametrize(("n_in", "n_out"), [(3, 7), (7, 3)])
-def test_a_weights_gradient_lies_in_memory_as_the_weight_does(n_in: int, n_out: int) -> None:
+def test_a_weights_gradient_lies_in_memory_as_the_weight_does(
+    n_in: int, n_out: int, onednn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_BY_ONEDNN", onednn)
     gradient = weight_gradient(torch.ones(5, n_in), torch.ones(5, n_out))
     assert gradient.shape == (n_out, n_in)
     assert gradient.is_contiguous()
