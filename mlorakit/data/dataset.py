@@ -75,9 +75,10 @@ def describe(folder: Path) -> tuple[dict, str]:
     """
     path = folder / "dataset.json"
     if not path.is_file():
+        notebook = "preprocess_tasks" if folder.parent.name == "tasks" else "preprocess"
         raise DataError(
-            f"{folder} holds no processed data set; run `dvc repro preprocess` or "
-            f"notebooks/preprocess.ipynb with dataset {folder.name}."
+            f"{folder} holds no processed data set; run `dvc repro {notebook}` or "
+            f"notebooks/{notebook}.ipynb with dataset {folder.name}."
         )
     return json.loads(path.read_text()), file_hash(path)
 
