@@ -29,6 +29,24 @@ def _task_dataset_of_params(name: str) -> None:
 
 
 @dataclass(frozen=True)
+class PreprocessTasksConfig(_Config):
+    """Parameters of preprocess_tasks.ipynb.
+
+    Args:
+        dataset: a name under `task_datasets` in params.yaml.
+        strict: stop at the first malformed row instead of rejecting and counting it.
+        split_seed: of the random split.
+    """
+
+    dataset: str = "movielens"
+    strict: bool = False
+    split_seed: int = 123
+
+    def __post_init__(self) -> None:
+        _task_dataset_of_params(self.dataset)
+
+
+@dataclass(frozen=True)
 class TaskTrainConfig(_Config):
     """What prune.ipynb and multitask.ipynb share.
 

@@ -6,13 +6,12 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 from sklearn.metrics import roc_auc_score
 
-from mlorakit import paths
+from mlorakit.data.described import described
 from mlorakit.data.movielens import AGES, OCCUPATIONS
-from mlorakit.data.rows import DataError
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,7 @@ def generated_spec() -> GeneratedSpec:
     Raises:
         DataError: it is not understood.
     """
-    try:
-        return TypeAdapter(GeneratedSpec).validate_python(paths.params()["generated"])
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(("generated", *map(str, first["loc"])))
-        raise DataError(f"params.yaml, {where}: {first['msg']}.") from None
+    return described(GeneratedSpec, "generated")
 
 
 def generate(spec: GeneratedSpec, into: Path) -> None:
