@@ -23,16 +23,13 @@ def described(kind: type[T], *keys: str) -> T:
     section = paths.params()
     for depth, key in enumerate(keys):
         if key not in section:
-            where, what = (
-                (f"params.yaml, {keys[0]}", "data set") if depth else ("params.yaml", "section")
-            )
-            raise DataError(
-                f"{where}: there is no {what} {key!r}; it describes {', '.join(section)}."
-            )
+            what = f"{keys[0]}: there is no data set {key!r}" if depth else f"no section {key!r}"
+            raise DataError(f"params.yaml, {what}; it describes {', '.join(section)}.")
         section = section[key]
     try:
         return TypeAdapter(kind).validate_python(section)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join((*keys, *map(str, first["loc"])))
-        raise DataError(f"params.yaml, {where}: {first['msg']}.") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise DataError(f"params.yaml, {where}: {message}.") from None

@@ -1,6 +1,5 @@
 """Raw files in MovieLens's format with a known truth, for runs without a network."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +9,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from sklearn.metrics import roc_auc_score
 
-from mlorakit.data.described import described
 from mlorakit.data.movielens import AGES, OCCUPATIONS
+from mlorakit.data.truth import write_truth
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,6 @@ class GeneratedSpec:
                 f"ratings = {self.ratings} exceeds the {self.users * self.movies} pairs of "
                 f"{self.users} users and {self.movies} movies"
             )
-
-
-def generated_spec() -> GeneratedSpec:
-    """The description in params.yaml.
-
-    Raises:
-        DataError: it is not understood.
-    """
-    return described(GeneratedSpec, "generated")
 
 
 def generate(spec: GeneratedSpec, into: Path) -> None:
@@ -103,7 +93,7 @@ def generate(spec: GeneratedSpec, into: Path) -> None:
             for g in (0, 1)
         }
     }
-    (into / "truth.json").write_text(json.dumps(truth, indent=1) + "\n")
+    write_truth(into, spec, truth, ("users.dat", "movies.dat", "ratings.dat"))
 
 
 def _auc(label: NDArray[np.bool_], probability: NDArray[np.float64]) -> float | None:

@@ -27,9 +27,6 @@ UNREADABLE = (OSError, BadZipFile, zlib.error, EOFError, KeyError, ValueError, N
 
 logger = logging.getLogger(__name__)
 
-GENERATED = "generated"
-"""The source that `mlorakit.data.generated` makes instead of fetching it."""
-
 SOURCES: dict[str, Source] = {
     # Harper & Konstan 2015, doi 10.1145/2827872; grouplens.org/datasets/movielens/1m. Its terms
     # forbid redistribution: fetched on the user's machine, never committed. The MD5 is GroupLens's

@@ -12,6 +12,10 @@ from mlorakit.data.census import FIELDS, read_census
 from mlorakit.data.movielens import COLUMNS, liked_and_loved, read_movielens
 from mlorakit.data.rows import RowAccount
 from mlorakit.data.splits import split_clusters, stratified_split
+from mlorakit.data.truth import read_truth
+from mlorakit.data.video_fields import BUCKETS
+from mlorakit.data.video_fields import FIELDS as VIDEO_FIELDS
+from mlorakit.data.video_records import read_video_logs, video_schema
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,28 @@ def _census(folder: Path, strict: bool) -> RawTasks:
     )
 
 
+def _videos(folder: Path, strict: bool) -> RawTasks:
+    """Clicks, and the share watched of what was clicked; a session stays in one split."""
+    frame, accounts = read_video_logs(folder, video_schema(), strict)
+    return RawTasks(
+        frame,
+        tables={name: field.table for name, field in VIDEO_FIELDS.items()},
+        binary=False,
+        whole_clusters=True,
+        accounts=accounts,
+        buckets=BUCKETS,
+        best=read_truth(folder).get("best", {}),
+    )
+
+
 TaskLoader = Callable[[Path, bool], RawTasks]
 """From the folder of the raw files, and whether to stop at the first malformed row."""
 
 TASK_SOURCES: dict[str, TaskLoader] = {
     "movielens": _movielens,
     "generated": _movielens,  # has MovieLens's format
+    "video_logs": _videos,
+    "tencent": _videos,
     "census": _census,
 }
+"""Loaders of the sources that have two tasks."""

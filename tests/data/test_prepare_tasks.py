@@ -10,11 +10,13 @@ import pytest
 
 from mlorakit import paths
 from mlorakit.data import prepare_tasks as module
+from mlorakit.data.dataset import describe
 from mlorakit.data.movielens import COLUMNS
 from mlorakit.data.prepare_tasks import open_tasks, prepare_tasks, task_dataset_spec
 from mlorakit.data.rows import DataError, RowAccount
 from mlorakit.data.splits import SPLITS
 from mlorakit.data.task_sources import TASK_SOURCES, RawTasks
+from mlorakit.data.video_fields import FIELDS as VIDEO_FIELDS
 
 SetParams = Callable[..., None]
 SMALL = {"users": 20, "movies": 15, "ratings": 200, "rank": 1, "shift": 1.0, "seed": 3}
@@ -120,7 +122,10 @@ def test_clusters_stay_whole_where_the_source_says_so() -> None:
 @pytest.mark.parametrize(
     ("described", "message"),
     [
-        ({"source": "netflix"}, "source 'netflix' is not one of movielens, generated, census"),
+        (
+            {"source": "netflix"},
+            "source 'netflix' is not one of movielens, generated, video_logs, ",
+        ),
         ({"sauce": "movielens"}, "params.yaml, task_datasets.mine.source: "),
         ({"source": "census", "buckets": "few"}, "task_datasets.mine.buckets: Input should be"),
         ({"source": "census", "fields": "age"}, "task_datasets.mine.fields: Unexpected"),
@@ -169,6 +174,26 @@ def test_no_usable_row_is_an_error_and_leaves_no_data_set(monkeypatch: pytest.Mo
     with pytest.raises(DataError, match=r"No row of .*generated is usable: \{'x': 2\}"):
         prepare_tasks("mine")
     assert not paths.task_dir("mine").exists()
+
+
+@pytest.mark.usefixtures("project")
+def test_generated_video_logs_bring_their_best_score(set_params: SetParams) -> None:
+    set_params(video_logs={"sessions": 50, "users": 20, "videos": 30, "parts": 2})
+    data = open_tasks("video_logs")
+    content, _ = describe(paths.task_dir("video_logs"))
+    assert set(content["best"]) == {"ctr_auc", "cvr_mse"}
+    assert not data.binary
+    assert [field.name for field in data.fields] == list(VIDEO_FIELDS)
+    assert max(field.columns for field in data.fields) == 8
+    rows = rows_of("video_logs")
+    assert rows["position"].drop_nulls().is_between(0, 9).all()
+    assert rows["logged_ctr"].null_count() < rows.height / 2
+    sessions = [
+        set(pl.read_parquet(paths.task_dir("video_logs") / f"{part}.parquet")["cluster"])
+        for part in SPLITS
+    ]
+    assert [len(part) for part in sessions] == [30, 10, 10]
+    assert len(set.union(*sessions)) == 50
 
 
 @pytest.mark.realdata
