@@ -78,6 +78,8 @@ def write_table(
 ) -> None:
     """Write name.csv, name.md and name.tex, and note the origin in sources.json.
 
+    A table without rows, of a grid without data sets, is not written.
+
     Args:
         folder: of the tables.
         name: without suffix.
@@ -86,6 +88,8 @@ def write_table(
         caption: one sentence.
         readable: the content of Markdown and LaTeX, if other than `frame`.
     """
+    if frame.empty:
+        return
     folder.mkdir(parents=True, exist_ok=True)
     frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.8g", lineterminator="\n")
     shown = (frame if readable is None else readable).astype(object)
