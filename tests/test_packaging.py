@@ -82,25 +82,32 @@ def module_file(module: str) -> Path | None:
     return None
 
 
-def test_the_train_stage_depends_on_every_module_that_decides_its_results() -> None:
+# Where things are, what is shown, what is written beside results and how, and checks of parameters
+# that DVC passes.
+INCIDENTAL = {"paths", "provenance", "progress", "whole", "config", "task_config", "__init__"}
+# The constant that names the splits, rows' error class, and a file's hash.
+INCIDENTAL |= {"data/__init__", "data/splits", "data/rows", "data/spec"}
+# Nothing but a docstring.
+INCIDENTAL |= {"kernels/__init__", "layers/__init__"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "module"),
+    [("train", "cells"), ("prune", "prune_cells"), ("multitask", "multitask_cells")],
+)
+def test_a_stage_depends_on_every_module_that_decides_its_results(stage: str, module: str) -> None:
     seen: set[Path] = set()
-    waiting = [PROJECT / "mlorakit/cells.py"]
+    waiting = [PROJECT / f"mlorakit/{module}.py"]
+    incidental = {PROJECT / f"mlorakit/{name}.py" for name in INCIDENTAL}
     while waiting:
         path = waiting.pop()
-        if path not in seen:
+        if path not in seen | incidental:
             seen.add(path)
             files = (module_file(m) for m in imports(path) if m.startswith("mlorakit"))
             waiting += [file for file in files if file is not None]
     used = {path.relative_to(PROJECT).as_posix() for path in seen}
-    # Where things are, what is written beside results, and checks of parameters that DVC passes.
-    incidental = {"paths", "provenance", "config", "__init__"}
-    # The constant that names the splits, rows' error class, and a file's hash.
-    incidental |= {"data/__init__", "data/splits", "data/rows", "data/spec"}
-    # Nothing but a docstring.
-    incidental |= {"kernels/__init__", "layers/__init__"}
-    used -= {f"mlorakit/{name}.py" for name in incidental}
-    stage = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]["train"]
-    assert sorted(used) == [dep for dep in stage["deps"] if dep.startswith("mlorakit/")]
+    deps = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"][stage]["deps"]
+    assert sorted(used) == [dep for dep in deps if dep.startswith("mlorakit/")]
 
 
 @pytest.mark.parametrize(

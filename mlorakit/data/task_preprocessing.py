@@ -181,5 +181,6 @@ def _padded(ids: pl.Series, width: int) -> pl.Series:
     """Lists filled up to one length; plain ids where one column is enough."""
     if width == 1:
         return ids.list.first()
-    padding = pl.Series([[PADDING] * width] * len(ids), dtype=pl.List(pl.Int32))
-    return ids.list.concat(padding).list.head(width).rename(ids.name)
+    padded = np.full((len(ids), width), PADDING, dtype=np.int32)
+    padded[np.arange(width) < ids.list.len().to_numpy()[:, None]] = ids.explode().to_numpy()
+    return pl.Series(ids.name, padded).arr.to_list()

@@ -65,7 +65,7 @@ def _movielens(folder: Path, strict: bool) -> RawTasks:
 
 def _census(folder: Path, strict: bool) -> RawTasks:
     """Income above 50K, and never married; every row is a person of its own."""
-    frame, accounts = read_census(folder / "census-income.test.gz", strict)
+    frame, accounts = read_census(folder / "census-income.test", strict)
     return RawTasks(
         frame,
         tables={column: column for column in FIELDS},
