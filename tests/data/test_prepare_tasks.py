@@ -26,7 +26,7 @@ SMALL = {"users": 20, "movies": 15, "ratings": 200, "rank": 1, "shift": 1.0, "se
 def real_mirror(real_file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """The mirror folder with the real raw files; without them the test is skipped."""
     files = ("ml-1m/ratings.dat", "lt4rec/part-r-00002.gz", "census-income/census-income.test.gz")
-    monkeypatch.setenv(MIRROR, str([real_file(name) for name in files][0].parent.parent))
+    monkeypatch.setenv(MIRROR, str([real_file(name).parent.parent for name in files].pop()))
 
 
 @pytest.fixture
