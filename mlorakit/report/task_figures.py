@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from mlorakit.report.task_scores import (
+    FLOOR_TITLES,
     LOWER_IS_BETTER,
     METHOD_TITLES,
     METRICS,
@@ -130,11 +131,14 @@ def _floor_lines(left: Axes, right: Axes, floors: pd.DataFrame, dataset: str, me
             continue
         for axes in (left, right):
             axes.axhline(value, color=_FLOOR, lw=0.8, ls=":")
-        name = "best possible" if floor == "best" else str(floor)
         right.annotate(
-            name, (0.02, value), xycoords=right.get_yaxis_transform(), va="bottom",
-            fontsize="x-small", color=_FLOOR,
-        )  # fmt: skip
+            FLOOR_TITLES[str(floor)],
+            (0.02, value),
+            xycoords=right.get_yaxis_transform(),
+            va="bottom",
+            fontsize="x-small",
+            color=_FLOOR,
+        )
 
 
 def mask_overlap(overlap: pd.DataFrame, dataset: str) -> Figure:

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from mlorakit.data.tasks import TASKS
-from mlorakit.report.task_scores import LOWER_IS_BETTER, METRICS, method_title
+from mlorakit.report.task_scores import FLOOR_TITLES, LOWER_IS_BETTER, METRICS, method_title
 from mlorakit.report.task_tables import SHARES
 
 
@@ -53,17 +53,13 @@ def readable_tasks(frame: pd.DataFrame, floors: pd.DataFrame) -> pd.DataFrame:
                 values[METRICS[row["metric"]]] = with_interval(
                     row["value"], row["low"], row["high"], row["metric"]
                 )
-            rows.append({"data set": label, "method": _floor_title(str(floor)), **values})
+            rows.append({"data set": label, "method": FLOOR_TITLES[str(floor)], **values})
     return pd.DataFrame(rows)
 
 
 def _interval_of(row: dict, metric: str) -> str:
     value, low, high = (row[f"{metric}{end}"] for end in ("", "_low", "_high"))
     return with_interval(value, low, high, metric)
-
-
-def _floor_title(floor: str) -> str:
-    return "best possible" if floor == "best" else f"floor: {floor}"
 
 
 def readable_differences(frame: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,14 @@ SINGLE = "single"
 METHOD_TITLES = {"hard": "hard sharing", "mmoe": "MMoE", "ple": "PLE", "sparse": "sparse sharing"}
 """Multi-task models, in the order of tables and figures."""
 
+FLOOR_TITLES = {
+    "constant": "constant prediction",
+    "position": "position in the list",
+    "logged_ctr": "logged probability",
+    "best": "best possible",
+}
+"""What needs no model, and what none can exceed; see `mlorakit.data.floors`."""
+
 
 @dataclass(frozen=True)
 class Score:

@@ -10,8 +10,8 @@ from scipy.stats import norm
 
 from mlorakit import paths
 from mlorakit.bootstrap import Interval
+from mlorakit.data import floors as data_floors
 from mlorakit.data.dataset import describe
-from mlorakit.data.floors import floors as floors_of
 from mlorakit.data.splits import SPLITS
 from mlorakit.data.tasks import TASKS
 from mlorakit.models.lt4rec import Mask
@@ -60,7 +60,9 @@ def floors(datasets: tuple[str, ...]) -> pd.DataFrame:
         description, _ = describe(paths.task_dir(name))
         counts = description["splits"]
         head = {"dataset": name, "records": sum(counts[part]["rows"] for part in SPLITS)}
-        rows += [head | {"test_rows": counts["test"]["rows"]} | row for row in floors_of(name)]
+        rows += [
+            head | {"test_rows": counts["test"]["rows"]} | row for row in data_floors.floors(name)
+        ]
         rows += [
             head
             | {"test_rows": counts["test"]["rows"], "floor": "best", "metric": metric}

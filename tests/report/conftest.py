@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 
-from mlorakit.report import task_tables
+from mlorakit.data import floors as data_floors
 from mlorakit.tensor_files import write_tensors
 
 Cell = Callable[..., dict]
@@ -210,7 +210,7 @@ FLOORS = [
 def tree(project: Path, set_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Tree:
     """Results of two data sets, `census` with a second label that is a share."""
     set_params(lt4rec={"datasets": ["movielens", "census"], "methods": ["sparse", "hard"]})
-    monkeypatch.setattr(task_tables, "floors_of", lambda name: FLOORS)
+    monkeypatch.setattr(data_floors, "floors", lambda name: FLOORS)
     found = Tree(project)
     for dataset in ("movielens", "census"):
         binary = dataset == "movielens"

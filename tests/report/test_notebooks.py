@@ -83,7 +83,7 @@ def test_both_parts_make_their_tables(results: Path, run: Callable[[str], None])
     columns = {"ctr_auc", "ctr_auc_low", "ctr_auc_high", "cvr_mse", "cvr_mse_low", "cvr_mse_high"}
     assert columns | {"dataset", "method", "kept_share", "n_seeds"} <= set(frame)
     page = (folder / "lt4rec_tasks.md").read_text()
-    assert "| census, 100 records | floor: position | 0.6000 (0.5500 to 0.6500) |" in page
+    assert "| census, 100 records | position in the list | 0.6000 (0.5500 to 0.6500) |" in page
 
 
 def test_both_parts_make_their_figures(results: Path, run: Callable[[str], None]) -> None:

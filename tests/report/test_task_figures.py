@@ -117,7 +117,7 @@ def test_floors_are_drawn_where_they_lie_near_the_scores() -> None:
     # Scores of 0.68 to 0.78: the position's 0.6 lies near, the constant's 0.5 and 0.9 do not.
     _, right, _, errors = scores_figure("census").axes
     assert sorted(levels(right)) == [0.6, 0.7]
-    assert [text.get_text() for text in right.texts] == ["position"]
+    assert [text.get_text() for text in right.texts] == ["position in the list"]
     assert levels(errors) == [0.2, 0.2]  # the constant's error is the dense network's here
 
 

@@ -198,8 +198,8 @@ def test_a_person_reads_floors_below_the_methods() -> None:
         "single task, ticket 2",
         "hard sharing",
         "sparse sharing",
-        "floor: constant",
-        "floor: position",
+        "constant prediction",
+        "position in the list",
         "best possible",
     ]
     sparse = census.loc["sparse sharing"]
@@ -207,8 +207,8 @@ def test_a_person_reads_floors_below_the_methods() -> None:
     assert sparse["CVR MSE"] == "0.15000 (0.13100 to 0.16900)"
     assert sparse["CVR AUC"] == ""
     assert (sparse["weights kept"], sparse["multiply-adds CVR"]) == ("60.00%", "27")
-    assert census.loc["floor: constant"]["CVR MSE"] == "0.20000 (0.10000 to 0.30000)"
-    assert census.loc["floor: position"]["CVR MSE"] == ""
+    assert census.loc["constant prediction"]["CVR MSE"] == "0.20000 (0.10000 to 0.30000)"
+    assert census.loc["position in the list"]["CVR MSE"] == ""
     assert census.loc["best possible"]["CTR AUC"] == "0.9000"
 
 
