@@ -138,7 +138,10 @@ def _floor_lines(left: Axes, right: Axes, floors: pd.DataFrame, dataset: str, me
             va="bottom",
             fontsize="x-small",
             color=_FLOOR,
+            bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.5},
         )
+    low, high = left.get_ylim()
+    left.set_ylim(low, high + 0.05 * (high - low))  # room for the name of the highest
 
 
 def mask_overlap(overlap: pd.DataFrame, dataset: str) -> Figure:

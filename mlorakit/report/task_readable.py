@@ -76,6 +76,7 @@ def readable_differences(frame: pd.DataFrame) -> pd.DataFrame:
                 with_interval(r["difference"], r["low"], r["high"], r["metric"], signed=True)
                 for r in rows
             ],
+            "own intervals": ["apart" if r["apart"] else "overlap" for r in rows],
             "p (Holm)": ["" if math.isnan(r["p_holm"]) else f"{r['p_holm']:.3g}" for r in rows],
             "seeds better": [f"{r['seeds_better']} of {r['n_seeds']}" for r in rows],
             "verdict": frame["verdict"],

@@ -102,24 +102,33 @@ def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(metrics, float) | dict.fromkeys(costs, "Int64"))
 
 
-def differences(scores: list[Score]) -> pd.DataFrame:
+def differences(scores: list[Score], floors: pd.DataFrame) -> pd.DataFrame:
     """A row per data set, metric and other method: sparse sharing minus the other.
 
-    The interval is that of paired replicates. p is two-sided, of the difference over the standard
-    deviation of its replicates as a normal, corrected by Holm's method over all data sets and
-    methods, one family per metric. The replicates draw test rows; whether other initial weights
-    would give the same is for the seeds to say. The verdict is therefore `better` or `worse` only
-    where the interval leaves out 0, the corrected p is below 0.05, and every seed, of at least
-    two, points the same way; else it is `undecided`.
+    The interval is that of paired replicates; `apart` says whether the two methods' own intervals
+    are, which asks for more. p is two-sided, of the difference over the standard deviation of its
+    replicates as a normal, corrected by Holm's method over all data sets and methods, one family
+    per metric. The replicates draw test rows; whether other initial weights would give the same is
+    for the seeds to say. The verdict is therefore `better` or `worse` only where the interval
+    leaves out 0, the corrected p is below 0.05, and every seed, of at least two, points the same
+    way; else it is `undecided`. It is `below floor` where neither method beats a constant
+    prediction: which of the two fails by more is no ranking.
+
+    Args:
+        scores: see `report.task_results.read_scores`.
+        floors: see `floors`.
     """
     rows = []
     sparse = {(s.dataset, s.metric): s for s in scores if s.method == SPARSE}
+    constant = _constants(floors)
     for score in scores:
         mine = sparse.get((score.dataset, score.metric))
         if mine is None or score.method == SPARSE:
             continue
         interval = mine.interval.minus(score.interval)
         seeds = [mine.seeds[s] - score.seeds[s] for s in mine.seeds if s in score.seeds]
+        floor = constant.get((score.dataset, score.metric), math.nan)
+        both = (mine.interval, score.interval)
         rows.append(
             {
                 "dataset": score.dataset,
@@ -129,9 +138,12 @@ def differences(scores: list[Score]) -> pd.DataFrame:
                 "low": interval.low,
                 "high": interval.high,
                 "std": statistics.stdev(seeds) if len(seeds) > 1 else math.nan,
+                "apart": max(one.low for one in both) > min(one.high for one in both),
                 "p": _p(interval),
                 "seeds_better": sum(_improves(d, score.metric) for d in seeds),
                 "n_seeds": len(seeds),
+                "above_floor": math.isnan(floor)
+                or any(_improves(one.value - floor, score.metric) for one in both),
             }
         )
     if not rows:
@@ -144,7 +156,16 @@ def differences(scores: list[Score]) -> pd.DataFrame:
     order = {metric: place for place, metric in enumerate(METRICS)}
     datasets = {name: place for place, name in enumerate(dict.fromkeys(frame["dataset"]))}
     key = frame["dataset"].map(datasets) * len(order) + frame["metric"].map(order)
-    return frame.iloc[key.argsort(kind="stable")].reset_index(drop=True)
+    frame = frame.iloc[key.argsort(kind="stable")].reset_index(drop=True)
+    return frame.drop(columns="above_floor")
+
+
+def _constants(floors: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """What a constant prediction scores, per data set and metric."""
+    if floors.empty:
+        return {}
+    rows = floors[floors["floor"] == "constant"].to_dict("records")
+    return {(row["dataset"], row["metric"]): row["value"] for row in rows}
 
 
 def _p(interval: Interval) -> float:
@@ -160,6 +181,8 @@ def _improves(difference: float, metric: str) -> bool:
 
 
 def _verdict(row: dict) -> str:
+    if not row["above_floor"]:
+        return "below floor"
     decided = row["n_seeds"] > 1 and row["p_holm"] < SIGNIFICANT and row["low"] * row["high"] > 0
     if decided and row["seeds_better"] == row["n_seeds"]:
         return "better"

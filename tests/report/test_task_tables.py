@@ -46,6 +46,11 @@ def score(
     )
 
 
+def compared(scores: list[Score]) -> pd.DataFrame:
+    """Differences without a floor."""
+    return differences(scores, pd.DataFrame())
+
+
 BASE = [0.69, 0.70, 0.71] * 10
 """Replicates of a method of 0.7."""
 
@@ -81,7 +86,7 @@ def test_there_is_a_row_per_data_set_and_method() -> None:
 def test_a_difference_is_that_of_paired_replicates() -> None:
     # Either method's replicates spread over 0.02 and more, their differences over 0.002.
     sparse = score("sparse", [0.72, 0.74], shifted(0.03, 0.001))
-    (row,) = differences([score("hard", [0.69, 0.71], BASE), sparse]).to_dict("records")
+    (row,) = compared([score("hard", [0.69, 0.71], BASE), sparse]).to_dict("records")
     assert row["other"] == "hard"
     assert row["difference"] == pytest.approx(0.03)
     assert (row["low"], row["high"]) == pytest.approx((0.029, 0.031))
@@ -112,22 +117,22 @@ def test_a_verdict_needs_the_interval_and_every_seed(
         score("hard", [0.69, 0.71][: len(values)], BASE, metric),
         score("sparse", values, shifted(by, spread), metric),
     ]
-    assert differences(scores)["verdict"].tolist() == [verdict]
+    assert compared(scores)["verdict"].tolist() == [verdict]
 
 
 def test_p_values_are_corrected_over_the_rows_of_a_metric() -> None:
     spread = 0.02
     sparse = score("sparse", [0.74, 0.76], shifted(0.05, spread))
     others = [score(name, [0.69, 0.71], BASE) for name in ("hard", "mmoe", "ple")]
-    one = differences([others[0], sparse]).iloc[0]
+    one = compared([others[0], sparse]).iloc[0]
     deviation = spread * math.sqrt(20 / 29)  # of ten each of -spread, 0 and spread
     assert one["p"] == pytest.approx(math.erfc(0.05 / deviation / math.sqrt(2)))
     assert one["p_holm"] == one["p"]
-    three = differences([*others, sparse])
+    three = compared([*others, sparse])
     assert three["p_holm"].tolist() == pytest.approx([3 * one["p"]] * 3)
     # Another metric is a family of its own.
     more = [replace(s, metric="cvr_mse") for s in (others[0], sparse)]
-    frame = differences([*others, sparse, *more])
+    frame = compared([*others, sparse, *more])
     assert frame["metric"].tolist() == ["ctr_auc"] * 3 + ["cvr_mse"]
     assert frame["p_holm"].tolist() == pytest.approx([3 * one["p"]] * 3 + [one["p"]])
 
@@ -137,13 +142,13 @@ def test_too_many_comparisons_decide_nothing() -> None:
     spread = 0.02 / math.sqrt(20 / 29)
     sparse = score("sparse", [0.73, 0.75], shifted(0.04, spread))
     others = [score(name, [0.69, 0.71], BASE) for name in ("hard", "mmoe", "ple")]
-    assert differences([others[0], sparse])["verdict"].tolist() == ["better"]
-    assert differences([*others, sparse])["verdict"].tolist() == ["undecided"] * 3
+    assert compared([others[0], sparse])["verdict"].tolist() == ["better"]
+    assert compared([*others, sparse])["verdict"].tolist() == ["undecided"] * 3
 
 
 def test_equal_methods_have_no_p() -> None:
     scores = [score("hard", [0.7, 0.7], BASE), score("sparse", [0.7, 0.7], BASE)]
-    frame = differences(scores)
+    frame = compared(scores)
     assert frame["p"].isna().all()
     assert frame["verdict"].tolist() == ["undecided"]
     assert readable_differences(frame)["p (Holm)"].tolist() == [""]
@@ -151,7 +156,7 @@ def test_equal_methods_have_no_p() -> None:
 
 @pytest.mark.usefixtures("tree")
 def test_sparse_sharing_is_compared_with_every_other_method() -> None:
-    frame = differences(read_scores())
+    frame = differences(read_scores(), floors(DATASETS))
     others = ["single", "ticket-1", "ticket-2", "hard"]
     for dataset, metrics in (("movielens", 3), ("census", 2)):
         assert frame[frame["dataset"] == dataset]["other"].tolist() == others * metrics
@@ -162,9 +167,42 @@ def test_sparse_sharing_is_compared_with_every_other_method() -> None:
     assert (shown["seeds better"], shown["verdict"]) == ("2 of 2", "undecided")
 
 
+@pytest.mark.parametrize(
+    ("metric", "floor", "verdict"),
+    [
+        ("ctr_auc", 0.72, "better"),  # sparse sharing's 0.73 lies above it
+        ("ctr_auc", 0.74, "below floor"),
+        ("cvr_mse", 0.72, "worse"),  # the other's 0.70 lies below it
+        ("cvr_mse", 0.69, "below floor"),
+    ],
+)
+def test_two_methods_that_a_constant_beats_are_not_ranked(
+    metric: str, floor: float, verdict: str
+) -> None:
+    scores = [
+        score("hard", [0.69, 0.71], BASE, metric),
+        score("sparse", [0.72, 0.74], shifted(0.03, 0.001), metric),
+    ]
+    known = {"dataset": "census", "metric": metric}
+    rows = [known | {"floor": "constant", "value": floor}]
+    rows.append(known | {"floor": "position", "value": 0.99})  # no matter
+    assert differences(scores, pd.DataFrame(rows))["verdict"].tolist() == [verdict]
+
+
+def test_own_intervals_may_overlap_where_the_paired_one_decides() -> None:
+    # 0.69 to 0.71 beside 0.70 to 0.72 and beside 0.72 to 0.74.
+    near, far = (
+        compared([score("hard", [0.69, 0.71], BASE), score("sparse", [v, v], shifted(by, 0.001))])
+        for v, by in ((0.712, 0.012), (0.73, 0.03))
+    )
+    assert near["verdict"].tolist() == far["verdict"].tolist() == ["better"]
+    assert readable_differences(near)["own intervals"].tolist() == ["overlap"]
+    assert readable_differences(far)["own intervals"].tolist() == ["apart"]
+
+
 def test_without_sparse_sharing_there_are_no_differences() -> None:
-    assert differences([score("hard", [0.7, 0.7], BASE)]).empty
-    assert differences([]).empty
+    assert compared([score("hard", [0.7, 0.7], BASE)]).empty
+    assert compared([]).empty
 
 
 @pytest.mark.usefixtures("tree")
@@ -299,7 +337,7 @@ def test_the_data_sets_have_a_row_per_split() -> None:
 
 
 def test_an_empty_grid_has_empty_tables() -> None:
-    for frame in (tasks([]), floors(()), task_data(()), overlap({}), differences([])):
+    for frame in (tasks([]), floors(()), task_data(()), overlap({}), compared([])):
         assert frame.empty
     nothing = pd.DataFrame()
     assert readable_tasks(nothing, nothing).empty
