@@ -80,10 +80,14 @@ def read_census(path: Path, strict: bool) -> tuple[pl.DataFrame, list[RowAccount
     # latin-1 maps every byte to one character, so no row is lost to a decoding error.
     rows = path.read_bytes().decode("latin-1").splitlines()
     frame = pl.DataFrame({"row": rows}, schema={"row": pl.String}).with_row_index("line", offset=1)
-    parts = pl.col("row").str.split(",")
-    frame = frame.with_columns(whole=parts.list.len() == len(COLUMNS)).with_columns(
-        pl.when("whole").then(parts.list.get(i, null_on_oob=True).str.strip_chars()).alias(name)
-        for i, name in enumerate(COLUMNS)
+    parts = pl.col("parts")
+    frame = (
+        frame.with_columns(parts=pl.col("row").str.split(","))
+        .with_columns(whole=parts.list.len() == len(COLUMNS))
+        .with_columns(
+            pl.when("whole").then(parts.list.get(i, null_on_oob=True).str.strip_chars()).alias(name)
+            for i, name in enumerate(COLUMNS)
+        )
     )
     kept, account = account_for(
         frame,

@@ -10,16 +10,23 @@ import pytest
 
 from mlorakit import paths
 from mlorakit.data import prepare_tasks as module
-from mlorakit.data.dataset import describe
 from mlorakit.data.movielens import COLUMNS
 from mlorakit.data.prepare_tasks import open_tasks, prepare_tasks, task_dataset_spec
+from mlorakit.data.routes import MIRROR
 from mlorakit.data.rows import DataError, RowAccount
 from mlorakit.data.splits import SPLITS
 from mlorakit.data.task_sources import TASK_SOURCES, RawTasks
-from mlorakit.data.video_fields import FIELDS as VIDEO_FIELDS
+from mlorakit.data.video_fields import BUCKETS, FIELDS
 
 SetParams = Callable[..., None]
 SMALL = {"users": 20, "movies": 15, "ratings": 200, "rank": 1, "shift": 1.0, "seed": 3}
+
+
+@pytest.fixture
+def real_mirror(real_file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mirror folder with the real raw files; without them the test is skipped."""
+    files = ("ml-1m/ratings.dat", "lt4rec/part-r-00002.gz", "census-income/census-income.test.gz")
+    monkeypatch.setenv(MIRROR, str([real_file(name).parent.parent for name in files].pop()))
 
 
 @pytest.fixture
@@ -32,6 +39,10 @@ def small(project: Path, set_params: SetParams) -> Path:
 def rows_of(name: str) -> pl.DataFrame:
     folder = paths.task_dir(name)
     return pl.concat([pl.read_parquet(folder / f"{part}.parquet") for part in SPLITS])
+
+
+def content_of(name: str) -> dict:
+    return json.loads((paths.task_dir(name) / "dataset.json").read_text())
 
 
 def test_a_data_set_that_is_not_there_is_made(small: Path) -> None:
@@ -61,7 +72,7 @@ def test_a_data_set_that_is_there_is_left_alone(monkeypatch: pytest.MonkeyPatch)
 def test_it_is_the_content_of_dataset_json_that_is_returned() -> None:
     content = prepare_tasks("mine", strict=True)
     assert content.pop("examples") == []
-    assert content == json.loads((paths.task_dir("mine") / "dataset.json").read_text())
+    assert content == content_of("mine")
     assert (content["source"], content["best"]) == ("generated", {})
     assert content["rows"][0] == {"file": "ratings.dat", "read": 200, "kept": 200, "rejected": {}}
 
@@ -180,10 +191,9 @@ def test_no_usable_row_is_an_error_and_leaves_no_data_set(monkeypatch: pytest.Mo
 def test_generated_video_logs_bring_their_best_score(set_params: SetParams) -> None:
     set_params(video_logs={"sessions": 50, "users": 20, "videos": 30, "parts": 2})
     data = open_tasks("video_logs")
-    content, _ = describe(paths.task_dir("video_logs"))
-    assert set(content["best"]) == {"ctr_auc", "cvr_mse"}
+    assert set(content_of("video_logs")["best"]) == {"ctr_auc", "cvr_mse"}
     assert not data.binary
-    assert [field.name for field in data.fields] == list(VIDEO_FIELDS)
+    assert [field.name for field in data.fields] == list(FIELDS)
     assert max(field.columns for field in data.fields) == 8
     rows = rows_of("video_logs")
     assert rows["position"].drop_nulls().is_between(0, 9).all()
@@ -198,30 +208,31 @@ def test_generated_video_logs_bring_their_best_score(set_params: SetParams) -> N
 
 @pytest.mark.realdata
 @pytest.mark.parametrize(
-    ("name", "clicks", "converting", "conversions", "clusters", "shares"),
+    ("name", "clicks", "converting", "clusters"),
     [
-        ("movielens", 575_281, 575_281, 226_310, 6_040, (0.6, 0.2, 0.2)),
-        ("census", 6_186, 99_762, None, 99_762, (0.6, 0.2, 0.2)),
+        ("movielens", 575_281, 575_281, 6_040),
+        ("census", 6_186, 99_762, 99_762),
+        ("tencent", 1_677, 1_677, 603),
     ],
 )
-def test_the_real_files(
-    project: Path,
-    real_file: Callable[[str], Path],
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    clicks: int,
-    converting: int,
-    conversions: int | None,
-    clusters: int,
-    shares: tuple[float, ...],
-) -> None:
-    mirror = real_file("census-income/census-income.test.gz").parent.parent
-    monkeypatch.setenv("MLORAKIT_MIRROR", str(mirror))
+@pytest.mark.usefixtures("project", "real_mirror")
+def test_the_real_files(name: str, clicks: int, converting: int, clusters: int) -> None:
     content = prepare_tasks(name, strict=True)
     rows = rows_of(name)
     assert rows["click"].sum() == clicks
     assert rows["converts"].sum() == converting
-    assert conversions in (None, rows["conversion"].sum())
     assert rows["cluster"].n_unique() == clusters
-    for part, share in zip(SPLITS, shares, strict=True):
-        assert content["splits"][part]["rows"] / rows.height == pytest.approx(share, abs=0.005)
+    assert all(not account["rejected"] for account in content["rows"])
+    assert len(open_tasks(name).fields) == {"movielens": 8, "census": 39, "tencent": 20}[name]
+    for part, share in zip(SPLITS, (0.6, 0.2, 0.2), strict=True):
+        assert content["splits"][part]["rows"] / rows.height == pytest.approx(share, abs=0.02)
+
+
+@pytest.mark.realdata
+@pytest.mark.usefixtures("project", "real_mirror")
+def test_the_public_sample_in_the_released_codes_tables(set_params: SetParams) -> None:
+    set_params(task_datasets={"tencent": {"source": "tencent", "buckets": "full"}})
+    data = open_tasks("tencent")
+    assert data.tables == {table: n + 1 for table, n in BUCKETS.items()}
+    assert data.train.ids.max() < max(data.tables.values())
+    assert not content_of("tencent")["missing_and_unknown"]["FEA_VID"]["unknown"]
