@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from mlorakit import config, task_config
-from mlorakit.report.readme import with_results
+from mlorakit.report.readme import updated, with_results
 
 PROJECT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
@@ -117,6 +117,7 @@ def test_a_stage_depends_on_every_module_that_decides_its_results(stage: str, mo
         ("train", config.TrainConfig),
         ("tables", config.TablesConfig),
         ("figures", config.FiguresConfig),
+        ("preprocess_tasks", task_config.PreprocessTasksConfig),
         ("prune", task_config.PruneConfig),
         ("select", task_config.SelectConfig),
         ("multitask", task_config.MultitaskConfig),
@@ -159,8 +160,17 @@ def test_params_yaml_holds_the_defaults_of_lt4rec_and_its_stages_pass_all(
 
 def test_the_readme_shows_the_committed_results() -> None:
     readme = (PROJECT / "README.md").read_text()
-    table = (PROJECT / "reports/tables/mlora_comparison.md").read_text()
-    assert with_results(readme, table) == readme, "run `make readme`"
+    assert updated(readme, PROJECT / "reports/tables") == readme, "run `make readme`"
+
+
+def test_a_block_of_the_readme_takes_its_own_table(tmp_path: Path) -> None:
+    readme = (PROJECT / "README.md").read_text()
+    (tmp_path / "lt4rec_tasks.md").write_text("| a table |\n")
+    text = updated(readme, tmp_path)
+    assert "<!-- lt4rec-results -->\n| a table |\n<!-- /lt4rec-results -->" in text
+    assert with_results(text, "", "lt4rec-results") == with_results(readme, "", "lt4rec-results")
+    with pytest.raises(ValueError, match="lacks the lines <!-- other -->"):
+        with_results(readme, "", "other")
 
 
 def test_no_large_or_raw_file_is_in_git() -> None:
