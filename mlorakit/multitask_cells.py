@@ -30,7 +30,8 @@ from mlorakit.task_cells import (
     write_json,
 )
 from mlorakit.task_config import MultitaskConfig
-from mlorakit.task_training import TaskEpoch, TaskScores, evaluate_tasks, fit_tasks
+from mlorakit.task_scores import TaskScores, evaluate_tasks
+from mlorakit.task_training import TaskEpoch, fit_tasks
 from mlorakit.tensor_files import write_tensors
 from mlorakit.tickets import kept
 from mlorakit.whole import whole_folder
@@ -93,7 +94,7 @@ def multitask_seed(
         data.train,
         masks,
         settings,
-        validate=partial(scores, "validation"),
+        validate=lambda: scores("validation").losses,
         checkpoint=folder / "training.safetensors",
         on_epoch=on_epoch,
     )

@@ -20,7 +20,8 @@ from mlorakit.models.lt4rec import LT4REC
 from mlorakit.provenance import digest
 from mlorakit.runtime import prepare
 from mlorakit.task_config import TaskTrainConfig
-from mlorakit.task_training import TaskFitSettings, TaskScores
+from mlorakit.task_scores import TaskScores
+from mlorakit.task_training import TaskFitSettings
 from mlorakit.whole import whole_file
 
 METRICS = {"ctr": ("ctr_auc",), "cvr": ("cvr_mse", "cvr_auc")}

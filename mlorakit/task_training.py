@@ -1,4 +1,4 @@
-"""Training and scores of models of two tasks, as LT4REC trains its own.
+"""Training of models of two tasks, as LT4REC trains its own.
 
 A batch serves the tasks in turn, each with its own mask and, in the described protocol, its own
 Adam. A weight outside a task's mask has no gradient in that task's step and no moments in that
@@ -14,14 +14,11 @@ from torch import Tensor, nn
 
 from mlorakit.data.tasks import TaskRows
 from mlorakit.losses import focal_loss, masked_squared_error
-from mlorakit.metrics import auc
 from mlorakit.models.lt4rec import Mask
 from mlorakit.tensor_files import of_prefix, read_tensors, with_prefix, write_tensors
 
 LOSS_WEIGHT = {"ctr": 1.0, "cvr": 1.5}
 """Of a task's loss in multi-task training, as in the released code."""
-
-_EVALUATION_BATCH = 16384
 
 
 @dataclass(frozen=True)
@@ -46,41 +43,13 @@ class TaskFitSettings:
 
 
 @dataclass(frozen=True)
-class TaskScores:
-    """What a model reaches on a split; the metrics of a task that is not scored are nan.
-
-    Args:
-        logits: float tensors on the CPU per task scored, for the rows that it is scored on.
-        rows: int64 tensors on the CPU per task scored, the places of those rows in the split.
-        ctr_auc: AUC of `ctr`.
-        cvr_mse: mean squared error of `cvr`.
-        cvr_auc: AUC of `cvr`; nan where its label is a share.
-    """
-
-    logits: dict[str, Tensor]
-    rows: dict[str, Tensor]
-    ctr_auc: float = float("nan")
-    cvr_mse: float = float("nan")
-    cvr_auc: float = float("nan")
-
-    def loss_of(self, task: str) -> float:
-        """What selection makes small: 1 - AUC of `ctr`, the squared error of `cvr`."""
-        return 1 - self.ctr_auc if task == "ctr" else self.cvr_mse
-
-    @property
-    def losses(self) -> dict[str, float]:
-        """`loss_of` each task scored."""
-        return {task: self.loss_of(task) for task in self.logits}
-
-
-@dataclass(frozen=True)
 class TaskEpoch:
     """An epoch of training.
 
     Args:
         number: from 1.
         train_loss: each task's mean loss over its batches.
-        validation_loss: each task's `TaskScores.loss_of` after it; empty if it was not asked for.
+        validation_loss: each task's on validation after it; empty if it was not asked for.
     """
 
     number: int
@@ -161,75 +130,13 @@ def train_epoch(
     return {task: total[task].item() / max(count[task], 1) for task in tasks}
 
 
-def scored_rows(
-    rows: TaskRows, tasks: tuple[str, ...], settings: TaskFitSettings
-) -> dict[str, Tensor]:
-    """Places of the rows that each task is scored on.
-
-    All rows for `ctr`, and those that it applies to for `cvr`. In the released protocol batches, in
-    the split's order, score the tasks alternately as they train them, so of two tasks the first is
-    scored on even batches and the second on odd ones.
-    """
-    chosen = {task: torch.ones_like(rows.converts) for task in tasks}
-    if "cvr" in chosen:
-        chosen["cvr"] = rows.converts
-    if settings.protocol == "released":
-        batch = torch.arange(len(rows), device=rows.click.device) // settings.batch_size
-        for turn, task in enumerate(tasks):
-            chosen[task] = chosen[task] & (batch % len(tasks) == turn)
-    return {task: where.nonzero()[:, 0] for task, where in chosen.items()}
-
-
-@torch.inference_mode()
-def evaluate_tasks(
-    model: nn.Module,
-    rows: TaskRows,
-    masks: dict[str, Mask | None],
-    settings: TaskFitSettings,
-    binary: bool,
-) -> TaskScores:
-    """Scores of a model on a split.
-
-    Args:
-        model: takes ids, a task and a mask.
-        rows: of the split.
-        masks: of the tasks to score; None for all weights.
-        settings: of the training, see `scored_rows`.
-        binary: whether the second label is 0 or 1.
-    """
-    model.eval()
-    places = scored_rows(rows, tuple(masks), settings)
-    logits = {}
-    for task, mask in masks.items():
-        if settings.protocol == "released":  # a row's vector depends on its batch
-            parts = [model(ids, task, mask) for ids in rows.ids.split(settings.batch_size)]
-            logits[task] = torch.cat(parts)[places[task]]
-        else:
-            chosen = rows.ids[places[task]].split(_EVALUATION_BATCH)
-            logits[task] = torch.cat([model(ids, task, mask) for ids in chosen])
-    metrics = {}
-    if "ctr" in masks:
-        metrics["ctr_auc"] = auc(logits["ctr"], rows.click[places["ctr"]])
-    if "cvr" in masks:
-        target = rows.conversion[places["cvr"]]
-        error = (logits["cvr"].double().sigmoid() - target).square()
-        metrics["cvr_mse"] = error.mean().item()
-        if binary:
-            metrics["cvr_auc"] = auc(logits["cvr"], target)
-    return TaskScores(
-        logits={task: logit.cpu() for task, logit in logits.items()},
-        rows={task: place.cpu() for task, place in places.items()},
-        **metrics,
-    )
-
-
 def fit_tasks(
     model: nn.Module,
     rows: TaskRows,
     masks: dict[str, Mask | None],
     settings: TaskFitSettings,
     *,
-    validate: Callable[[], TaskScores] | None = None,
+    validate: Callable[[], dict[str, float]] | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[TaskEpoch], None] = lambda epoch: None,
 ) -> list[TaskEpoch]:
@@ -240,7 +147,7 @@ def fit_tasks(
         rows: training rows.
         masks: of the tasks to train; None for all weights.
         settings: see `TaskFitSettings`.
-        validate: gives the model's scores on validation, for the record of each epoch.
+        validate: gives each task's validation loss, for the record of each epoch.
         checkpoint: file to continue from if it is there, to the bits of an uninterrupted run; it
             is written after each epoch. The caller removes it.
         on_epoch: told after each epoch.
@@ -255,7 +162,7 @@ def fit_tasks(
     while len(history) < settings.epochs:
         number = len(history) + 1
         loss = train_epoch(model, optimizers, rows, masks, settings, number)
-        history.append(TaskEpoch(number, loss, {} if validate is None else validate().losses))
+        history.append(TaskEpoch(number, loss, {} if validate is None else validate()))
         if checkpoint is not None:
             _keep(checkpoint, model, optimizers, history)
         on_epoch(history[-1])

@@ -14,13 +14,8 @@ import torch
 from mlorakit.data.tasks import TaskData
 from mlorakit.kernels.magnitude import keep_largest, rounds
 from mlorakit.models.lt4rec import LT4REC, Mask
-from mlorakit.task_training import (
-    TaskEpoch,
-    TaskFitSettings,
-    TaskScores,
-    evaluate_tasks,
-    fit_tasks,
-)
+from mlorakit.task_scores import TaskScores, evaluate_tasks
+from mlorakit.task_training import TaskEpoch, TaskFitSettings, fit_tasks
 from mlorakit.tensor_files import of_prefix, read_tensors, with_prefix, write_tensors
 
 OnEpoch = Callable[[int, TaskEpoch], None]

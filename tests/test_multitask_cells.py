@@ -31,7 +31,8 @@ from mlorakit.selection import (
 )
 from mlorakit.task_cells import cell_files, fit_settings, theta_0
 from mlorakit.task_config import METHODS, MultitaskConfig, PruneConfig, SelectConfig
-from mlorakit.task_training import TaskEpoch, evaluate_tasks
+from mlorakit.task_scores import evaluate_tasks
+from mlorakit.task_training import TaskEpoch
 from mlorakit.tensor_files import read_tensors
 
 pytestmark = pytest.mark.usefixtures("project")

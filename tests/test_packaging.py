@@ -13,7 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from mlorakit import config
+from mlorakit import config, task_config
 from mlorakit.report.readme import updated, with_results
 
 PROJECT = Path(__file__).parents[1]
@@ -117,6 +117,10 @@ def test_a_stage_depends_on_every_module_that_decides_its_results(stage: str, mo
         ("train", config.TrainConfig),
         ("tables", config.TablesConfig),
         ("figures", config.FiguresConfig),
+        ("preprocess_tasks", task_config.PreprocessTasksConfig),
+        ("prune", task_config.PruneConfig),
+        ("select", task_config.SelectConfig),
+        ("multitask", task_config.MultitaskConfig),
     ],
 )
 def test_a_notebooks_defaults_are_its_configs(notebook: str, cls: type) -> None:
@@ -136,6 +140,22 @@ def test_params_yaml_holds_the_defaults_of_training_and_the_stage_passes_all() -
     passed = set(re.findall(r"(\w+): ", stage["cmd"].split("-y '{")[1]))
     assert passed == set(config.TrainConfig.__dataclass_fields__)
     assert {name for name in train if f"${{train.{name}}}" not in stage["cmd"]} == set()
+
+
+@pytest.mark.parametrize(
+    ("stage", "cls"),
+    [("prune", task_config.PruneConfig), ("multitask", task_config.MultitaskConfig)],
+)
+def test_params_yaml_holds_the_defaults_of_lt4rec_and_its_stages_pass_all(
+    stage: str, cls: type
+) -> None:
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text())["lt4rec"]
+    fields = set(cls.__dataclass_fields__)
+    assert cls.of(**{k: v for k, v in params.items() if k in fields}) == cls()
+    command = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"][stage]["cmd"]
+    assert set(re.findall(r"(\w+): ", command.split("-y '{")[1])) == fields
+    passed = {name for name in params if f"${{lt4rec.{name}}}" in command}
+    assert passed == (fields & set(params)) - {"dataset", "method", "task"}
 
 
 def test_the_readme_shows_the_committed_results() -> None:

@@ -50,7 +50,9 @@ _CLICKED, _FINISHED, _UNFINISHED_MEAN, _NOT_LOGGED = 0.388, 0.513, 0.626, 0.030
 _PAIR = 0.7  # size of a product of two fields beside a field's own effect
 _SPREAD = 4.0  # a + b of the beta distribution of an unfinished video's share
 _LEAST, _RANGE = 0.05, 0.9  # an unfinished video is watched for 5 % to 95 % of its length
-_LOG_NOISE = 0.6  # standard deviation of the log of what the logged probability is off by
+# The logged probability is off by a factor: half on average, with this spread of its logarithm. As
+# in the sample, about 3 % come out above 1.
+_LOG_SCALE, _LOG_NOISE = 0.5, 0.8
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -138,7 +140,7 @@ def generate_logs(spec: VideoLogsSpec, into: Path) -> None:
     clicked = rng.random(len(session)) < probability
     share, expected = _watched(z_cvr, probability, rng)
     share[~clicked] = 0
-    logged = probability * np.exp(_LOG_NOISE * rng.normal(size=len(session)))
+    logged = _LOG_SCALE * probability * np.exp(_LOG_NOISE * rng.normal(size=len(session)))
     is_logged = rng.random(len(session)) >= _NOT_LOGGED
 
     frame = pl.DataFrame({name: columns[name].texts() for name in FIELDS}).with_columns(
