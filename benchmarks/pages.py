@@ -170,7 +170,7 @@ def tfrecords_page(found: dict[str, Any]) -> str:
     lines = [
         "# Reading TFRecord files",
         "",
-        "Made by `python -m benchmarks.tfrecords`.",
+        "Made by `python -m benchmarks.tfrecords` (part of `make bench`).",
         *(["", found["note"]] if found["note"] else []),
         "",
         _machine(found["environment"] | found["versions"]),
