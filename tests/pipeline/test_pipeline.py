@@ -12,7 +12,14 @@ from .conftest import Project
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 COMPARED = ("reports/tables", "reports/metrics", "reports/history", "reports/notebooks")
-ALSO_COMPARED = ("reports/figures", "reports/site", "reports/cells", "data/processed", "data/raw")
+ALSO_COMPARED = (
+    "reports/figures",
+    "reports/site",
+    "reports/cells",
+    "reports/lt4rec",
+    "data/processed",
+    "data/raw",
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +37,25 @@ def test_one_command_makes_every_table_and_figure(reproduced: Project) -> None:
         "mlora_wauc",
         "mlora_comparison",
         "mlora_domain_auc",
+        "lt4rec_data",
+        "lt4rec_row_account",
+        "lt4rec_floors",
+        "lt4rec_tasks",
+        "lt4rec_differences",
+        "lt4rec_selection",
+        "lt4rec_overlap",
     )
     for table in tables:
         for suffix in ("csv", "md", "tex"):
             assert made[f"reports/tables/{table}.{suffix}"]
-    for figure in ("training_curves_generated_mixed", "wauc_generated_mixed"):
+    figures = (
+        "training_curves_generated_mixed",
+        "wauc_generated_mixed",
+        "lt4rec_scores_video_logs",
+        "lt4rec_overlap_video_logs",
+        "lt4rec_curves_video_logs",
+    )
+    for figure in figures:
         assert made[f"reports/figures/{figure}.png"].startswith(b"\x89PNG")
         assert b"<svg" in made[f"reports/figures/{figure}.svg"]
 
@@ -52,6 +73,24 @@ def test_the_wauc_table_has_a_row_per_cell(reproduced: Project) -> None:
         assert float(row["epochs_mean"]) == 2
     params = [int(row["params"]) for row in rows]
     assert params[0] < params[1] < params[2]
+
+
+def test_the_table_of_two_tasks_has_a_row_per_method(reproduced: Project) -> None:
+    with (reproduced.root / "reports/tables/lt4rec_tasks.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    methods = ["single", "ticket-1", "ticket-2", "mmoe", "sparse"]
+    assert [(row["dataset"], row["method"]) for row in rows] == [
+        ("video_logs", method) for method in methods
+    ]
+    for row in rows:
+        assert int(row["n_seeds"]) == 2
+        for metric in ("ctr_auc", "cvr_mse"):
+            low, value, high = (float(row[metric + end]) for end in ("_low", "", "_high"))
+            assert 0 < low <= value <= high < 1
+    shares = {row["method"]: float(row["kept_share"]) for row in rows}
+    assert shares["single"] == shares["mmoe"] == 1
+    assert shares["ticket-2"] == pytest.approx(0.2, abs=0.001)
+    assert shares["ticket-2"] <= shares["sparse"] < 1
 
 
 def test_two_clean_runs_give_the_same_bytes(
