@@ -62,7 +62,7 @@ class VideoLogsSpec:
     Args:
         sessions: of one user and one source video each, 3 to 10 videos long.
         users, videos: how many of each.
-        overlap: share of the fields that decide a label that decide both, by the same effects.
+        overlap: share of the deciding fields, position apart, that decide both labels alike.
         signal: standard deviation of the two logits.
         position_bias: how much a standard deviation of the position lowers the logit of a click.
         parts: files.
