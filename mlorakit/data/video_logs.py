@@ -62,7 +62,7 @@ class VideoLogsSpec:
     Args:
         sessions: of one user and one source video each, 3 to 10 videos long.
         users, videos: how many of each.
-        overlap: share of the fields that decide a label that decide both, by the same effects.
+        overlap: share of the deciding fields, position apart, that decide both labels alike.
         signal: standard deviation of the two logits.
         position_bias: how much a standard deviation of the position lowers the logit of a click.
         parts: files.
@@ -114,7 +114,8 @@ def generate_logs(spec: VideoLogsSpec, into: Path) -> None:
     probability sigmoid(z_cvr + c), otherwise for a share whose mean, too, rises with z_cvr. Both
     logits are sums of effects of a field's values and of products of two fields' values; the fields
     of `Plan.both` have the same effects in both. A missing value has no effect, so the labels
-    depend on nothing that the files do not hold.
+    depend on nothing that the files do not hold. The public sample was filtered to sessions with a
+    click and a row without one; here every session is kept, so that rows stay independent.
 
     truth.json holds the plan, and what the true probabilities and expected shares reach on the rows
     drawn: no model can expect a higher AUC of clicks, or a smaller squared error of the share.
@@ -158,7 +159,7 @@ def generate_logs(spec: VideoLogsSpec, into: Path) -> None:
         },
     }
     into.mkdir(parents=True, exist_ok=True)
-    for old in into.glob("part-r-*.gz"):
+    for old in into.glob("part-r-*"):
         old.unlink()
     files = [f"part-r-{number:05}.gz" for number in range(spec.parts)]
     for number, name in enumerate(files):

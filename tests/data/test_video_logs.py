@@ -135,6 +135,24 @@ def test_the_truth_is_better_than_position_and_log_and_the_mean(
     assert 0.01 < best["cvr_mse"] < 0.8 * rows.filter("converts")["conversion"].var()
 
 
+def test_fields_of_both_show_in_both_labels(tmp_path: Path) -> None:
+    fields = truth_of(made(tmp_path, sessions=1500, users=1200, videos=2000, overlap=1))["fields"]
+    rows, _ = read_video_logs(tmp_path, list(SAMPLE_SCHEMA), strict=True)
+    for where, label in ((rows, "click"), (rows.filter("converts"), "conversion")):
+        shown = [spread(where, field, label) for field in fields["both"]]
+        assert sum(shown) / len(shown) > 4
+
+
+def test_without_a_signal_the_best_scores_are_those_of_position_and_mean(tmp_path: Path) -> None:
+    best = truth_of(made(tmp_path, sessions=1500, signal=1e-9))["best"]
+    rows, _ = read_video_logs(tmp_path, list(SAMPLE_SCHEMA), strict=True)
+    # A missing position has no effect, like the mean one.
+    position = rows["position"].fill_null(rows["position"].mean()).to_numpy()
+    assert best["ctr_auc"] == pytest.approx(roc_auc_score(rows["click"], -position), abs=0.01)
+    watched = rows.filter("converts")["conversion"].cast(pl.Float64)
+    assert best["cvr_mse"] == pytest.approx(watched.var(), rel=0.005)
+
+
 @pytest.mark.parametrize(
     ("overlap", "both", "ctr", "cvr"), [(0, 0, 6, 6), (0.5, 6, 3, 3), (1, 11, 1, 0)]
 )
@@ -161,6 +179,7 @@ def test_a_stronger_signal_is_easier_to_see(tmp_path: Path) -> None:
 def test_a_seed_decides_every_byte_and_old_parts_go(tmp_path: Path) -> None:
     first = made(tmp_path / "first")
     made(tmp_path / "again", parts=5)
+    (tmp_path / "again" / "part-r-00001.gz.writing").touch()  # of a draw that was killed
     assert made(tmp_path / "again") == first
     assert made(tmp_path / "other", seed=4)["part-r-00000.gz"] != first["part-r-00000.gz"]
 

@@ -11,15 +11,14 @@ from .conftest import Project
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
-COMPARED = ("reports/tables", "reports/metrics", "reports/history", "reports/notebooks")
-ALSO_COMPARED = (
-    "reports/figures",
-    "reports/site",
-    "reports/cells",
+COMPARED = (
+    "reports/tables",
+    "reports/metrics",
+    "reports/history",
     "reports/lt4rec",
-    "data/processed",
-    "data/raw",
+    "reports/notebooks",
 )
+ALSO_COMPARED = ("reports/figures", "reports/site", "reports/cells", "data/processed", "data/raw")
 
 
 @pytest.fixture(scope="module")
@@ -75,22 +74,31 @@ def test_the_wauc_table_has_a_row_per_cell(reproduced: Project) -> None:
     assert params[0] < params[1] < params[2]
 
 
-def test_the_table_of_two_tasks_has_a_row_per_method(reproduced: Project) -> None:
+def test_the_lt4rec_table_has_a_row_per_method_and_ticket(reproduced: Project) -> None:
     with (reproduced.root / "reports/tables/lt4rec_tasks.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    methods = ["single", "ticket-1", "ticket-2", "mmoe", "sparse"]
-    assert [(row["dataset"], row["method"]) for row in rows] == [
-        ("video_logs", method) for method in methods
-    ]
-    for row in rows:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert sorted(rows) == ["mmoe", "single", "sparse", "ticket-1", "ticket-2"]
+    for row in rows.values():
+        assert row["dataset"] == "video_logs"
         assert int(row["n_seeds"]) == 2
-        for metric in ("ctr_auc", "cvr_mse"):
-            low, value, high = (float(row[metric + end]) for end in ("_low", "", "_high"))
-            assert 0 < low <= value <= high < 1
-    shares = {row["method"]: float(row["kept_share"]) for row in rows}
-    assert shares["single"] == shares["mmoe"] == 1
-    assert shares["ticket-2"] == pytest.approx(0.2, abs=0.001)
-    assert shares["ticket-2"] <= shares["sparse"] < 1
+        assert float(row["ctr_auc_low"]) <= float(row["ctr_auc"]) <= float(row["ctr_auc_high"])
+        assert 0 < float(row["cvr_mse_low"]) <= float(row["cvr_mse"])
+    shares = [float(rows[name]["kept_share"]) for name in ("single", "ticket-1", "ticket-2")]
+    assert shares == pytest.approx([1, 0.2**0.5, 0.2], abs=1e-3)
+
+
+def test_sparse_sharing_takes_the_tickets_that_were_chosen(reproduced: Project) -> None:
+    metrics = {
+        name: json.loads(
+            (reproduced.root / f"reports/lt4rec/metrics/video_logs/{name}.json").read_text()
+        )
+        for name in ("prune-ctr", "prune-cvr", "select", "multitask-sparse")
+    }
+    for task, choice in metrics["select"].items():
+        rounds = metrics[f"prune-{task}"]["rounds"]
+        assert choice["kept"] == rounds[str(choice["round"])]["kept"]
+        assert metrics["multitask-sparse"]["kept"][task] == choice["kept"]
+    assert list(metrics["multitask-sparse"]["seeds"]) == ["1", "2"]
 
 
 def test_two_clean_runs_give_the_same_bytes(
@@ -176,7 +184,8 @@ def test_metrics_and_plots_show(reproduced: Project) -> None:
 def test_an_experiment_changes_a_parameter(make_project: Callable[[], Project]) -> None:
     project = make_project()
     changes = ("-S", "train.max_epochs=1", "-S", "grid.variants=[base]", "-S", 'train.seeds="5"')
-    project.run("dvc", "exp", "run", *changes, "tables")
+    without = ("-S", "lt4rec.datasets=[]")
+    project.run("dvc", "exp", "run", *changes, *without, "tables")
     with (project.root / "reports/tables/mlora_wauc.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert (row["variant"], row["n_seeds"], float(row["epochs_mean"])) == ("base", "1", 1)
