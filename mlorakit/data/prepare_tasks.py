@@ -77,6 +77,7 @@ def prepare_tasks(name: str, *, strict: bool = False, split_seed: int | None = N
             "source": spec.source,
             "binary": raw.binary,
             "best": raw.best,
+            "planted": raw.planted,
             "whole_clusters": raw.whole_clusters,
             "split_seed": split_seed,
         },

@@ -31,6 +31,7 @@ class RawTasks:
         accounts: of the raw rows.
         buckets: ids of each table if its values are hashed; empty where the source hashes nothing.
         best: metric to the best score that any model can expect, where it is known.
+        planted: the fields that decide `both` labels, one of them, or `neither`, where it is known.
     """
 
     frame: pl.DataFrame
@@ -40,6 +41,7 @@ class RawTasks:
     accounts: list[RowAccount]
     buckets: dict[str, int] = field(default_factory=dict)
     best: dict[str, float] = field(default_factory=dict)
+    planted: dict[str, list[str]] = field(default_factory=dict)
 
     def split(self, seed: int) -> NDArray[np.int8]:
         """Train 0, validation 1, test 2 for each row, 60 / 20 / 20."""
@@ -78,6 +80,7 @@ def _census(folder: Path, strict: bool) -> RawTasks:
 def _videos(folder: Path, strict: bool) -> RawTasks:
     """Clicks, and the share watched of what was clicked; a session stays in one split."""
     frame, accounts = read_video_logs(folder, video_schema(), strict)
+    truth = read_truth(folder)
     return RawTasks(
         frame,
         tables={name: field.table for name, field in VIDEO_FIELDS.items()},
@@ -85,7 +88,8 @@ def _videos(folder: Path, strict: bool) -> RawTasks:
         whole_clusters=True,
         accounts=accounts,
         buckets=BUCKETS,
-        best=read_truth(folder).get("best", {}),
+        best=truth.get("best", {}),
+        planted=truth.get("fields", {}),
     )
 
 

@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFormatter
 
-from mlorakit.report.task_scores import (
+from mlorakit.report.task_masks import ROLES, SHARES
+from mlorakit.report.task_methods import (
     FLOOR_TITLES,
     LOWER_IS_BETTER,
     METHOD_TITLES,
@@ -15,7 +16,6 @@ from mlorakit.report.task_scores import (
     Score,
     round_of,
 )
-from mlorakit.report.task_tables import SHARES
 
 # Okabe and Ito's palette, told apart with any colour vision.
 METHOD_COLOURS = {"hard": "#0072B2", "mmoe": "#E69F00", "ple": "#009E73", "sparse": "#D55E00"}
@@ -30,6 +30,12 @@ SHARE_TITLES = {
     "private_ctr": "by CTR alone",
     "private_cvr": "by CVR alone",
     "unused": "by neither",
+}
+ROLE_TITLES = {
+    "both": "decides both",
+    "ctr": "decides clicks",
+    "cvr": "decides the\nshare watched",
+    "neither": "decides neither",
 }
 _DENSE, _TICKET, _FLOOR = "#000000", "#CC79A7", "#666666"
 _MARKERS = {"hard": "s", "mmoe": "^", "ple": "v", "sparse": "D"}
@@ -148,7 +154,7 @@ def mask_overlap(overlap: pd.DataFrame, dataset: str) -> Figure:
     """A bar per layer: shares of its weights that both tasks' tickets keep, one alone, or neither.
 
     Args:
-        overlap: see `report.task_tables.overlap`.
+        overlap: see `report.task_masks.overlap`.
         dataset: which of it.
     """
     frame = overlap[overlap["dataset"] == dataset].reset_index(drop=True)
@@ -187,6 +193,45 @@ def mask_overlap(overlap: pd.DataFrame, dataset: str) -> Figure:
         [handles[i] for i in order], [labels[i] for i in order],
         loc="outside lower center", ncols=3, fontsize="small", frameon=False,
     )  # fmt: skip
+    return figure
+
+
+def field_use(use: pd.DataFrame, dataset: str) -> Figure:
+    """A row per field: how much of it either task's ticket reads, those of a planted role together.
+
+    Args:
+        use: see `report.task_masks.field_use`.
+        dataset: which of it.
+    """
+    frame = use[use["dataset"] == dataset]
+    frame = frame.assign(lead=frame["ctr"] - frame["cvr"])
+    order = {role: place for place, role in enumerate(ROLES)}
+    frame = frame.assign(place=frame["role"].map(order).fillna(len(ROLES)))
+    frame = frame.sort_values(["place", "lead"], ascending=[True, False]).reset_index(drop=True)
+    figure = Figure(figsize=(7.2, 0.26 * len(frame) + 1.5), layout="constrained")
+    axes = figure.subplots()
+    axes.hlines(frame.index, frame["ctr"], frame["cvr"], color="#999999", lw=1.5)
+    for task, marker in (("ctr", "o"), ("cvr", "D")):
+        colour = SHARE_COLOURS[f"private_{task}"]
+        label = f"{task.upper()}'s ticket"
+        axes.plot(frame[task], frame.index, marker, color=colour, ms=6, label=label)
+    axes.axvline(1, color=_FLOOR, lw=0.8, ls=":")
+    for role, rows in frame.groupby("role", sort=False):
+        first, last = rows.index[0], rows.index[-1]
+        if last + 1 < len(frame):
+            axes.axhline(last + 0.5, color=_FLOOR, lw=0.8)
+        axes.annotate(
+            ROLE_TITLES[str(role)],
+            (1.02, (first + last) / 2),
+            xycoords=axes.get_yaxis_transform(),
+            va="center",
+            fontsize="small",
+        )
+    axes.set_yticks(frame.index, frame["field"].str.removeprefix("FEA_"))
+    axes.set_ylim(len(frame) - 0.5, -0.5)
+    axes.set_xlabel("share of the weights on the field's embedding kept, over that of all fields")
+    axes.set_title(f"{dataset}: what the chosen tickets read")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 

@@ -5,8 +5,8 @@ import math
 import pandas as pd
 
 from mlorakit.data.tasks import TASKS
-from mlorakit.report.task_scores import FLOOR_TITLES, LOWER_IS_BETTER, METRICS, method_title
-from mlorakit.report.task_tables import SHARES
+from mlorakit.report.task_masks import SHARES
+from mlorakit.report.task_methods import FLOOR_TITLES, LOWER_IS_BETTER, METRICS, method_title
 
 
 def with_interval(value: float, low: float, high: float, metric: str, signed: bool = False) -> str:

@@ -14,7 +14,7 @@ from mlorakit.bootstrap import Interval
 from mlorakit.data.tasks import TASKS
 from mlorakit.models.lt4rec import Mask
 from mlorakit.report.results import MissingCellsError
-from mlorakit.report.task_scores import METHOD_TITLES, METRICS, Score, round_of, ticket
+from mlorakit.report.task_methods import METHOD_TITLES, METRICS, Score, round_of, ticket
 from mlorakit.selection import read_ticket
 from mlorakit.task_config import Lt4recGrid
 

@@ -14,8 +14,7 @@ from mlorakit.data import floors as data_floors
 from mlorakit.data.dataset import describe
 from mlorakit.data.splits import SPLITS
 from mlorakit.data.tasks import TASKS
-from mlorakit.models.lt4rec import Mask
-from mlorakit.report.task_scores import LOWER_IS_BETTER, METRICS, Score
+from mlorakit.report.task_methods import LOWER_IS_BETTER, METRICS, Score
 from mlorakit.statistics import holm
 
 SPARSE = "sparse"
@@ -24,9 +23,6 @@ SPARSE = "sparse"
 SIGNIFICANT = 0.05
 
 _ROUNDING = 1e-12  # a smaller spread of differences is that of floating-point numbers alone
-
-SHARES = ("shared", "private_ctr", "private_cvr", "unused")
-"""What becomes of a weight under the two tasks' masks."""
 
 
 def task_data(datasets: tuple[str, ...]) -> pd.DataFrame:
@@ -189,44 +185,3 @@ def _verdict(row: dict) -> str:
     if decided and row["seeds_better"] == 0:
         return "worse"
     return "undecided"
-
-
-def overlap(masks: dict[str, list[dict[str, Mask]]]) -> pd.DataFrame:
-    """A row per data set and layer, and one for the trunk: weights by the tasks that keep them.
-
-    Args:
-        masks: per data set and seed, each task's mask; see `report.task_results.read_masks`.
-
-    Returns:
-        Counts of `SHARES`, means over seeds, and `shared_by_chance`: what two masks of as many
-        weights in each layer would share if one were drawn at random.
-    """
-    rows: list[dict] = []
-    for dataset, seeds in masks.items():
-        names = list(seeds[0]["ctr"])
-        layers: list[dict] = []
-        for number, name in enumerate(names, 1):
-            n_out, n_in = seeds[0]["ctr"][name].shape
-            found = [
-                _shares(pair["ctr"][name].bool().numpy(), pair["cvr"][name].bool().numpy())
-                for pair in seeds
-            ]
-            mean = {key: statistics.fmean(each[key] for each in found) for key in found[0]}
-            layers.append({"layer": f"{number}: {n_in} to {n_out}", "weights": n_in * n_out} | mean)
-        counts = [key for key in layers[0] if key != "layer"]
-        whole: dict = {"layer": "trunk"} | {
-            key: sum(layer[key] for layer in layers) for key in counts
-        }
-        head: dict = {"dataset": dataset, "n_seeds": len(seeds)}
-        rows += [head | layer for layer in [*layers, whole]]
-    return pd.DataFrame(rows)
-
-
-def _shares(ctr: np.ndarray, cvr: np.ndarray) -> dict[str, float]:
-    return {
-        "shared": int((ctr & cvr).sum()),
-        "private_ctr": int((ctr & ~cvr).sum()),
-        "private_cvr": int((~ctr & cvr).sum()),
-        "unused": int((~ctr & ~cvr).sum()),
-        "shared_by_chance": int(ctr.sum()) * int(cvr.sum()) / ctr.size,
-    }

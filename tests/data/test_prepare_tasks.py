@@ -188,10 +188,16 @@ def test_no_usable_row_is_an_error_and_leaves_no_data_set(monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("project")
-def test_generated_video_logs_bring_their_best_score(set_params: SetParams) -> None:
+def test_generated_video_logs_bring_their_best_score_and_what_decides_it(
+    set_params: SetParams,
+) -> None:
     set_params(video_logs={"sessions": 50, "users": 20, "videos": 30, "parts": 2})
     data = open_tasks("video_logs")
-    assert set(content_of("video_logs")["best"]) == {"ctr_auc", "cvr_mse"}
+    content = content_of("video_logs")
+    assert set(content["best"]) == {"ctr_auc", "cvr_mse"}
+    planted = content["planted"]
+    assert list(planted) == ["both", "ctr", "cvr", "neither"]
+    assert sorted(name for names in planted.values() for name in names) == sorted(FIELDS)
     assert not data.binary
     assert [field.name for field in data.fields] == list(FIELDS)
     assert max(field.columns for field in data.fields) == 8

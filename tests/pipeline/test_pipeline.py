@@ -43,6 +43,7 @@ def test_one_command_makes_every_table_and_figure(reproduced: Project) -> None:
         "lt4rec_differences",
         "lt4rec_selection",
         "lt4rec_overlap",
+        "lt4rec_fields",
     )
     for table in tables:
         for suffix in ("csv", "md", "tex"):
@@ -52,6 +53,7 @@ def test_one_command_makes_every_table_and_figure(reproduced: Project) -> None:
         "wauc_generated_mixed",
         "lt4rec_scores_video_logs",
         "lt4rec_overlap_video_logs",
+        "lt4rec_fields_video_logs",
         "lt4rec_curves_video_logs",
     )
     for figure in figures:

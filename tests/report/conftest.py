@@ -69,7 +69,7 @@ class Tree:
         self.root = root
         self.folder = root / "reports" / "lt4rec"
 
-    def data(self, dataset: str, *, best: dict[str, float] | None = None) -> None:
+    def data(self, dataset: str, *, best: dict[str, float], planted: dict[str, list]) -> None:
         """Write dataset.json of 100 rows."""
         folder = self.root / "data" / "processed" / "tasks" / dataset
         folder.mkdir(parents=True)
@@ -80,7 +80,8 @@ class Tree:
         }
         content = {
             "name": dataset,
-            "best": best or {},
+            "best": best,
+            "planted": planted,
             "fields": [{"name": "user", "table": "user", "columns": 1}],
             "tables": {"user": 12},
             "splits": splits,
@@ -214,7 +215,8 @@ def tree(project: Path, set_params: Callable[..., None], monkeypatch: pytest.Mon
     found = Tree(project)
     for dataset in ("movielens", "census"):
         binary = dataset == "movielens"
-        found.data(dataset, best={} if binary else {"ctr_auc": 0.9})
+        best = {} if binary else {"ctr_auc": 0.9}
+        found.data(dataset, best=best, planted={} if binary else {"cvr": ["user"]})
         found.prune(dataset, "ctr", {"ctr_auc": [0.7, 0.72, 0.71]}, [0.31, 0.28, 0.29])
         cvr = {"cvr_mse": [0.2, 0.19, 0.18]} | ({"cvr_auc": [0.6, 0.61, 0.62]} if binary else {})
         found.prune(dataset, "cvr", cvr, [0.2, 0.21, 0.19])

@@ -23,6 +23,7 @@ LT4REC = (
     "lt4rec_differences",
     "lt4rec_selection",
     "lt4rec_overlap",
+    "lt4rec_fields",
 )
 
 
@@ -91,7 +92,7 @@ def test_both_parts_make_their_figures(results: Path, run: Callable[[str], None]
     names = {"training_curves_generated_mixed", "wauc_generated_mixed"}
     names |= {
         f"lt4rec_{kind}_{dataset}"
-        for kind in ("scores", "overlap", "curves")
+        for kind in ("scores", "overlap", "fields", "curves")
         for dataset in ("movielens", "census")
     }
     for suffix in ("png", "svg"):

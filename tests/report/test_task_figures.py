@@ -13,19 +13,22 @@ from matplotlib.figure import Figure
 from mlorakit.report.figures import apply_style, save_figure
 from mlorakit.report.task_figures import (
     METHOD_COLOURS,
+    ROLE_TITLES,
     SHARE_COLOURS,
+    field_use,
     mask_overlap,
     multitask_curves,
     scores_by_kept,
 )
+from mlorakit.report.task_masks import ROLES, SHARES, overlap
+from mlorakit.report.task_methods import METHOD_TITLES
 from mlorakit.report.task_results import (
     read_masks,
     read_scores,
     read_selection,
     read_task_histories,
 )
-from mlorakit.report.task_scores import METHOD_TITLES
-from mlorakit.report.task_tables import SHARES, floors, overlap
+from mlorakit.report.task_tables import floors
 
 pytestmark = pytest.mark.usefixtures("tree")
 
@@ -66,13 +69,26 @@ def levels(axes: Axes) -> list[float]:
     ]
 
 
-@pytest.mark.parametrize("name", ["scores", "overlap", "curves"])
+USE = pd.DataFrame(
+    {
+        "dataset": ["census"] * 4 + ["movielens"],
+        "field": ["FEA_A", "FEA_B", "FEA_C", "FEA_D", "user"],
+        "role": ["neither", "ctr", "ctr", "both", None],
+        "ctr": [1.0, 1.1, 1.3, 1.0, 0.9],
+        "cvr": [0.9, 1.0, 0.8, 1.2, 1.1],
+    }
+)
+
+
+@pytest.mark.parametrize("name", ["scores", "overlap", "fields", "curves"])
 def test_equal_results_are_equal_files(name: str, tmp_path: Path) -> None:
     def draw() -> Figure:
         if name == "scores":
             return scores_figure("census")
         if name == "overlap":
             return overlap_figure()
+        if name == "fields":
+            return field_use(USE, "census")
         return multitask_curves(read_task_histories(), "census")
 
     files = []
@@ -158,6 +174,21 @@ def test_a_bar_stacks_the_shares_of_a_layer() -> None:
     assert titles[-1] == "by both, if one were drawn at random"
 
 
+def test_fields_stand_by_their_planted_role_and_by_what_ctr_reads_more() -> None:
+    (axes,) = field_use(USE, "census").axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["D", "C", "B", "A"]
+    assert points(axes, "o") == [(1.0, 0), (1.3, 1), (1.1, 2), (1.0, 3)]
+    assert points(axes, "D") == [(1.2, 0), (0.8, 1), (1.0, 2), (0.9, 3)]
+    roles = [(text.get_text(), text.xy[1]) for text in axes.texts]
+    assert roles == [("decides both", 0), ("decides clicks", 1.5), ("decides neither", 3)]
+
+
+def test_fields_without_a_planted_role_have_none() -> None:
+    (axes,) = field_use(USE, "movielens").axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["user"]
+    assert not axes.texts
+
+
 def test_curves_are_means_over_seeds() -> None:
     figure = multitask_curves(read_task_histories(), "census")
     assert [axes.get_title() for axes in figure.axes] == [
@@ -176,6 +207,7 @@ def test_curves_are_means_over_seeds() -> None:
 def test_every_method_and_every_share_has_a_colour_of_its_own() -> None:
     assert set(METHOD_COLOURS) == set(METHOD_TITLES)
     assert set(SHARE_COLOURS) == set(SHARES)
+    assert set(ROLE_TITLES) == set(ROLES)
     for colours in (METHOD_COLOURS, SHARE_COLOURS):
         assert len(set(colours.values())) == len(colours)
 

@@ -8,6 +8,7 @@ import pytest
 
 from mlorakit.config import ParameterError
 from mlorakit.report.results import MissingCellsError
+from mlorakit.report.task_methods import Score, method_title, round_of, ticket
 from mlorakit.report.task_results import (
     read_masks,
     read_scores,
@@ -15,7 +16,6 @@ from mlorakit.report.task_results import (
     read_task_histories,
     task_grid,
 )
-from mlorakit.report.task_scores import Score, method_title, round_of, ticket
 from mlorakit.selection import MissingTicketsError
 
 from .conftest import DRAWS, KEPT, Tree

@@ -6,19 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from mlorakit.bootstrap import Interval
+from mlorakit.report.task_methods import Score
 from mlorakit.report.task_readable import (
     readable_differences,
-    readable_overlap,
     readable_selection,
     readable_tasks,
     with_interval,
 )
-from mlorakit.report.task_results import read_masks, read_scores, read_selection
-from mlorakit.report.task_scores import Score
-from mlorakit.report.task_tables import differences, floors, overlap, task_data, tasks
+from mlorakit.report.task_results import read_scores, read_selection
+from mlorakit.report.task_tables import differences, floors, task_data, tasks
 
 DATASETS = ("movielens", "census")
 
@@ -280,45 +278,6 @@ def test_the_choice_is_shown_round_by_round() -> None:
     }
 
 
-def test_weights_are_counted_by_the_tasks_that_keep_them() -> None:
-    def pair(ctr: list[list[int]], cvr: list[list[int]]) -> dict:
-        return {
-            "ctr": {"trunk.0.weight": torch.tensor(ctr).float()},
-            "cvr": {"trunk.0.weight": torch.tensor(cvr).float()},
-        }
-
-    seeds = [
-        pair([[1, 1, 1], [0, 0, 0]], [[1, 0, 0], [1, 0, 0]]),
-        pair([[1, 1, 1], [0, 0, 0]], [[1, 1, 0], [0, 0, 0]]),
-    ]
-    layer, trunk = overlap({"census": seeds}).to_dict("records")
-    assert (layer["layer"], layer["weights"], layer["n_seeds"]) == ("1: 3 to 2", 6, 2)
-    expected = {"shared": 1.5, "private_ctr": 1.5, "private_cvr": 0.5, "unused": 2.5}
-    assert {name: layer[name] for name in expected} == expected
-    assert layer["shared_by_chance"] == 1.0  # 3 of 6 times 2 of 6, of 6
-    assert {name: trunk[name] for name in expected} == expected
-
-
-@pytest.mark.usefixtures("tree")
-def test_the_trunk_is_the_sum_of_its_layers() -> None:
-    selection = read_selection()
-    frame = overlap({name: read_masks(name, selection) for name in DATASETS})
-    assert frame["layer"].tolist() == ["1: 10 to 8", "2: 10 to 2", "trunk"] * 2
-    # Seed 1 keeps weights 0-49 for clicks, seed 2 50-99; both 75-99 for conversions.
-    first, second, trunk = frame.head(3).to_dict("records")
-    assert (first["shared"], first["private_ctr"], first["private_cvr"]) == (2.5, 37.5, 2.5)
-    assert (second["shared"], second["private_ctr"], second["private_cvr"]) == (10, 0, 10)
-    assert (trunk["shared"], trunk["unused"], trunk["weights"]) == (12.5, 37.5, 100)
-    # 50 of 80 or 30 of 80 times 5 of 80; none or all of 20 times 20.
-    assert trunk["shared_by_chance"] == pytest.approx((50 + 30) * 5 / 80 / 2 + 10)
-    shown = readable_overlap(frame).iloc[2]
-    assert (shown["shared"], shown["CTR alone"], shown["CVR alone"]) == (
-        "12.50%",
-        "37.50%",
-        "12.50%",
-    )
-
-
 @pytest.mark.usefixtures("tree")
 def test_the_data_sets_have_a_row_per_split() -> None:
     frame = task_data(DATASETS)
@@ -337,9 +296,9 @@ def test_the_data_sets_have_a_row_per_split() -> None:
 
 
 def test_an_empty_grid_has_empty_tables() -> None:
-    for frame in (tasks([]), floors(()), task_data(()), overlap({}), compared([])):
+    for frame in (tasks([]), floors(()), task_data(()), compared([])):
         assert frame.empty
     nothing = pd.DataFrame()
     assert readable_tasks(nothing, nothing).empty
-    for readable in (readable_differences, readable_selection, readable_overlap):
+    for readable in (readable_differences, readable_selection):
         assert readable(nothing).empty
