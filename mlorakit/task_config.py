@@ -74,7 +74,7 @@ class TaskTrainConfig(_Config):
     hidden: Widths = (512, 256, 128)
     epochs: PositiveInt = 1
     batch_size: PositiveInt = 1024
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
     bootstrap: PositiveInt = 1000
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: PositiveInt = 2
