@@ -39,6 +39,7 @@ ROLE_TITLES = {
 }
 _DENSE, _TICKET, _FLOOR = "#000000", "#CC79A7", "#666666"
 _MARKERS = {"hard": "s", "mmoe": "^", "ple": "v", "sparse": "D"}
+_STEP = 0.06  # epochs between the points of two models
 _ROOM = 1.0  # a floor is drawn if it lies at most this many spans of the scores away from them
 
 
@@ -237,7 +238,7 @@ def field_use(use: pd.DataFrame, dataset: str) -> Figure:
 
 def multitask_curves(history: pd.DataFrame, dataset: str) -> Figure:
     """Training and validation loss of each task by epoch, a line per model: the mean over seeds,
-    with a band of one standard deviation.
+    with bars of one standard deviation. After a single epoch the lines are points.
 
     Args:
         history: see `report.task_results.read_task_histories`.
@@ -254,19 +255,24 @@ def multitask_curves(history: pd.DataFrame, dataset: str) -> Figure:
     }
     methods = [method for method in METHOD_TITLES if method in set(frame["method"])]
     for axes, ((task, column), title) in zip(panels.flat, titles.items(), strict=True):
-        for method in methods:
+        for place, method in enumerate(methods):
             lines = frame[(frame["task"] == task) & (frame["method"] == method)]
             by_epoch = lines.groupby("epoch")[column]
             mean, std = by_epoch.mean(), by_epoch.std().fillna(0)
-            axes.plot(
-                mean.index, mean, color=METHOD_COLOURS[method], marker=_MARKERS[method], ms=4,
+            axes.errorbar(
+                mean.index + _STEP * (place - (len(methods) - 1) / 2),  # side by side
+                mean,
+                std,
+                color=METHOD_COLOURS[method],
+                marker=_MARKERS[method],
+                ms=4,
+                elinewidth=1,
+                capsize=2,
                 label=METHOD_TITLES[method],
-            )  # fmt: skip
-            axes.fill_between(
-                mean.index, mean - std, mean + std, color=METHOD_COLOURS[method], alpha=0.15, lw=0
             )
         axes.set_title(f"{task.upper()}: {title}")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xlim(frame["epoch"].min() - 0.3, frame["epoch"].max() + 0.3)
     for axes in panels[-1]:
         axes.set_xlabel("epoch")
     handles, labels = panels[0][0].get_legend_handles_labels()

@@ -198,9 +198,12 @@ def test_curves_are_means_over_seeds() -> None:
         "CVR: squared error, validation",
     ]
     for axes, start in zip(figure.axes, (0.515, 0.415, 0.515, 0.415), strict=True):
-        hard, sparse = axes.lines
-        assert list(hard.get_xdata()) == list(sparse.get_xdata()) == [1, 2]
-        assert hard.get_ydata()[0] == pytest.approx(start)
+        (hard,), (sparse,) = (points(axes, marker)[:1] for marker in ("s", "D"))
+        assert hard[1] == sparse[1] == pytest.approx(start)
+        # Side by side at the first epoch.
+        assert hard[0] < 1 < sparse[0]
+        assert sparse[0] - hard[0] == pytest.approx(0.06)
+        assert len(points(axes, "s")) == 2
         assert all(float(tick).is_integer() for tick in axes.get_xticks())
 
 
@@ -212,9 +215,14 @@ def test_every_method_and_every_share_has_a_colour_of_its_own() -> None:
         assert len(set(colours.values())) == len(colours)
 
 
-def test_one_seed_has_a_line_without_a_band() -> None:
+def test_one_seed_and_one_epoch_are_a_point_without_a_bar() -> None:
     history = read_task_histories()
-    figure = multitask_curves(history[history["seed"] == 1], "census")
-    heights = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
-    assert not pd.isna(heights).any()
-    assert figure.axes[0].lines[0].get_ydata()[0] == pytest.approx(0.51)
+    once = history[(history["seed"] == 1) & (history["epoch"] == 1)]
+    axes = multitask_curves(once, "census").axes[0]
+    ((_, value),) = points(axes, "s")
+    assert value == pytest.approx(0.51)
+    (bar,) = axes.containers[0].lines[2]
+    low, high = bar.get_segments()[0][:, 1]
+    assert low == high == pytest.approx(0.51)
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low < tick < high] == [1]
