@@ -38,6 +38,8 @@ bench: .venv-bench/.ready ## against peers; results in reports/benchmarks
 	.venv-bench/bin/python -m benchmarks.speed
 	.venv-bench/bin/python -m benchmarks.parity
 	.venv-bench/bin/python -m benchmarks.pruning
+	.venv-bench/bin/python -m benchmarks.sparse
+	.venv-bench/bin/python -m benchmarks.tfrecords
 
 lock: ## resolve pyproject.toml anew into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

@@ -7,6 +7,8 @@ from benchmarks.tables import (
     markdown,
     parity_table,
     pruning_table,
+    sparse_table,
+    sparse_verdict,
     speed_table,
     tfrecords_table,
 )
@@ -118,12 +120,57 @@ def pruning_page(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def sparse_page(found: dict[str, Any]) -> str:
+    """The page of `benchmarks.sparse`."""
+    options = "" if found["device"] == "cpu" else f" --device {found['device']}"
+    models, weights = found["models"], found["weights"]
+    masks = "The masks keep the largest initial weights."
+    if found["tickets"]:
+        masks = f"The masks are those of {found['tickets']}."
+    lines = [
+        "# What a ticket costs to serve",
+        "",
+        f"Made by `python -m benchmarks.sparse{options}` (part of `make bench`).",
+        *(["", found["note"]] if found["note"] else []),
+        "",
+        _machine(found["environment"]),
+        f"LT4REC's network with a trunk of {weights:,} weights, for one task, in float32. `masked` "
+        "multiplies the weights by the mask at every call, as training does; with the mask "
+        "multiplied in once it is `dense`. `compact` is `CompactTicket`: the kept weights in "
+        f"compressed rows. {masks} All models take turns in one process; times are medians, and a "
+        "ratio is the dense network's time over a model's in the same round, above 1 where the "
+        "model is faster: its median, smallest and largest value over "
+        f"{len(found['seconds']['whole']['1'][0])} rounds. Logits of `compact` and `masked` differ "
+        f"by at most {found['difference']:.1g}.",
+        "",
+        "Both tasks' scores take two tickets, each with a pass of its own, where a trunk that the "
+        "tasks share in all weights is passed once.",
+    ]
+    for part, title in (("whole", "From ids to logits"), ("trunk", "The trunk alone")):
+        times = found["seconds"][part]
+        lines += ["", f"## {title}", "", sparse_table(models, times, weights)]
+        lines += [_sparse_sentence(models, times[size], weights, size) for size in times]
+    return "\n".join(lines) + "\n"
+
+
+def _sparse_sentence(
+    models: list[dict[str, Any]], times: list[list[float]], weights: int, size: str
+) -> str:
+    said = [
+        f"{verdict} at {', '.join(shares)}"
+        for verdict, shares in sparse_verdict(models, times, weights).items()
+        if shares
+    ]
+    rows = "a row" if size == "1" else f"{int(size):,} rows"
+    return f"* Compact against dense, {rows} at a time: {'; '.join(said)} kept."
+
+
 def tfrecords_page(found: dict[str, Any]) -> str:
     """The page of `benchmarks.tfrecords`."""
     lines = [
         "# Reading TFRecord files",
         "",
-        "Made by `python -m benchmarks.tfrecords`.",
+        "Made by `python -m benchmarks.tfrecords` (part of `make bench`).",
         *(["", found["note"]] if found["note"] else []),
         "",
         _machine(found["environment"] | found["versions"]),

@@ -135,3 +135,54 @@ def tfrecords_table(rates: dict[str, dict[str, list[float]]]) -> str:
         spread = f"{median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})"
         rows.append([name, *middle, spread, str(len(ratio))])
     return markdown(["file", "mlorakit", "tfrecord", "ratio", "rounds"], rows)
+
+
+def sparse_table(
+    models: list[dict[str, Any]], seconds: dict[str, list[list[float]]], weights: int
+) -> str:
+    """What serving costs at each share of kept weights; a ratio is dense time over a model's own.
+
+    Args:
+        models: `side`, `kept` and `trunk_bytes`: the dense one, then a masked and a compact one per
+            mask.
+        seconds: of a call, per number of rows: each model's rounds.
+        weights: of the dense trunk.
+    """
+    rows = []
+    for place, model in enumerate(models):
+        of_mask = models[place - 1] if model["side"] == "compact" else model
+        row = [model["side"], f"{of_mask['kept'] / weights:.2%}", f"{model['kept']:,}"]
+        for size, times in seconds.items():
+            middle = median(times[place])
+            speed = f"{middle * 1e3:.3f} ms" if size == "1" else f"{int(size) / middle:,.0f} rows/s"
+            ratio = ratios(times[0], times[place])
+            spread = f"{median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})"
+            row += [speed, spread if place else ""]
+        memory = model["trunk_bytes"]
+        share = f"{memory / models[0]['trunk_bytes']:.2f}" if place else ""
+        rows.append([*row, f"{memory / 1024:,.0f} KiB", share])
+    header = ["model", "kept", "weights held"]
+    for size in seconds:
+        header += ["a row at a time" if size == "1" else f"{int(size):,} at a time", "times dense"]
+    return markdown([*header, "trunk", "of dense"], rows)
+
+
+def sparse_verdict(
+    models: list[dict[str, Any]], times: list[list[float]], weights: int
+) -> dict[str, list[str]]:
+    """Shares at which a compact ticket is `faster` or `slower` than the dense network in every
+    round, or `undecided`.
+
+    Args:
+        models: see `sparse_table`.
+        times: each model's rounds.
+        weights: of the dense trunk.
+    """
+    found: dict[str, list[str]] = {"faster": [], "slower": [], "undecided": []}
+    for place, model in enumerate(models):
+        if model["side"] != "compact":
+            continue
+        ratio = ratios(times[0], times[place])
+        name = "faster" if min(ratio) > 1 else "slower" if max(ratio) < 1 else "undecided"
+        found[name].append(f"{models[place - 1]['kept'] / weights:.2%}")
+    return found

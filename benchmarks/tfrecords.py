@@ -11,7 +11,6 @@ import gzip
 import importlib
 import importlib.metadata
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,24 +23,19 @@ from benchmarks import results
 from benchmarks.pages import tfrecords_page
 from benchmarks.peer import PeerMissingError
 from benchmarks.timing import seconds
-from mlorakit.data.routes import MIRROR
+from mlorakit.data.prepare import prepare_raw
 from mlorakit.data.rows import DataError
+from mlorakit.data.sources import FetchError
 from mlorakit.data.tfrecord import Feature, read_tfrecord
 
-SAMPLE = "lt4rec/part-r-00002.gz"
-"""LT4REC's public sample, below the mirror folder."""
+SOURCE, SAMPLE = "tencent", "part-r-00002.gz"
+"""LT4REC's public sample: the source, and its file."""
 
 NUMBERS = (Feature("label", "int64"), Feature("cvrlabel", "float"))
 """The sample's features that are not text."""
 
 
 Rates = dict[str, list[float]]
-
-
-def sample_path() -> Path:
-    """Where the sample is, if the mirror folder is there."""
-    shared = Path(__file__).resolve().parents[2] / "shared" / "data"
-    return Path(os.environ.get(MIRROR) or shared) / SAMPLE
 
 
 def schema_of(sample: Path) -> list[Feature]:
@@ -98,7 +92,7 @@ def rates(path: Path, compression: str | None, schema: list[Feature], rounds: in
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tfrecords", description=__doc__)
-    parser.add_argument("--sample", type=Path, default=sample_path())
+    parser.add_argument("--sample", type=Path, help="file; else it is fetched")
     parser.add_argument("--records", type=int, default=200_000, help="in a file, at least")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--note", default="", help="what the page says of the machine")
@@ -108,11 +102,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def measure(args: argparse.Namespace) -> None:
     """Measure and write the results."""
-    schema = schema_of(args.sample)
-    packed = args.sample.read_bytes()
-    in_sample = read_tfrecord(args.sample, NUMBERS)[0].height
+    sample = args.sample or prepare_raw(SOURCE) / SAMPLE
+    schema = schema_of(sample)
+    packed = sample.read_bytes()
+    in_sample = read_tfrecord(sample, NUMBERS)[0].height
     copies = -(-args.records // in_sample)
-    differ, lists = differing(args.sample, schema)
+    differ, lists = differing(sample, schema)
     found = {
         "environment": results.environment(),
         "versions": {name: importlib.metadata.version(name) for name in ("polars", "tfrecord")},
@@ -136,11 +131,11 @@ def measure(args: argparse.Namespace) -> None:
 def main() -> None:
     """Measure and write the results."""
     args = parse()
-    if not args.sample.is_file():
-        sys.exit(f"{args.sample} is not there; name the sample with --sample, see {MIRROR}.")
+    if args.sample is not None and not args.sample.is_file():
+        sys.exit(f"{args.sample} is not there; leave --sample out to have the sample fetched.")
     try:
         measure(args)
-    except (PeerMissingError, DataError) as error:
+    except (PeerMissingError, FetchError, DataError) as error:
         sys.exit(str(error))
 
 

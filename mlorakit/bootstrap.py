@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Statistic = Callable[[Floats], Floats]
-"""Weights of rows, of shape (R, N), to a value per replicate, of shape (R,)."""
+Counts = NDArray[np.int64]
+Statistic = Callable[[Counts, Counts], Floats]
+"""How often each cluster is drawn, of shape (R, C), and each row's cluster, of shape (N,), numbers
+from 0 to C - 1, to a value per replicate, of shape (R,)."""
 
-_ROWS_AT_ONCE = 1 << 24  # weights of rows held in memory
+_COUNTS_AT_ONCE = 1 << 24  # counts of clusters held in memory
 
 
 @dataclass(frozen=True)
@@ -51,49 +53,69 @@ def bootstrap(
     two models on the same rows are paired.
 
     Args:
-        statistic: of weighted rows.
+        statistic: of rows drawn by clusters.
         cluster: of shape (N,); rows with the same number are drawn together.
         replicates: how many, R.
         seed: of the draws.
     """
     names, number = np.unique(cluster, return_inverse=True)
+    clusters = len(names)
     rng = np.random.default_rng(seed)
-    value = float(statistic(np.ones((1, len(cluster))))[0])
+    value = float(statistic(np.ones((1, clusters), dtype=np.int64), number)[0])
     found = []
-    step = max(1, _ROWS_AT_ONCE // max(len(cluster), 1))
+    step = max(1, _COUNTS_AT_ONCE // max(clusters, 1))
     for start in range(0, replicates, step):
-        count = min(step, replicates - start)
-        drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=count)
-        found.append(statistic(drawn[:, number].astype(np.float64)))
+        drawn = [
+            np.bincount(rng.integers(clusters, size=clusters), minlength=clusters)
+            for _ in range(min(step, replicates - start))
+        ]
+        found.append(statistic(np.stack(drawn), number))
     return interval(value, np.concatenate(found))
 
 
 def auc_statistic(score: NDArray[np.floating], label: NDArray[np.floating]) -> Statistic:
-    """The area under the ROC curve of weighted rows, exact, ties counted half.
+    """The area under the ROC curve of rows drawn by clusters, exact, ties counted half.
+
+    Rows are sorted once; a replicate then takes a running sum over the negatives, in which every
+    positive finds those below it.
 
     Args:
         score: of shape (N,).
         label: of shape (N,), 0 or 1.
-    """
-    _, place = np.unique(score, return_inverse=True)  # equal scores share a place
-    order = np.argsort(place, kind="stable")
-    starts = np.flatnonzero(np.diff(place[order], prepend=-1))
-    positive = label[order] > 0.5
 
-    def statistic(weight: Floats) -> Floats:
-        weight = weight[:, order]
-        up = np.add.reduceat(weight * positive, starts, axis=1)
-        down = np.add.reduceat(weight * ~positive, starts, axis=1)
-        below = down.cumsum(1) - down
-        pairs = up.sum(1) * down.sum(1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(pairs > 0, (up * (below + down / 2)).sum(1) / pairs, np.nan)
+    Returns:
+        The statistic; nan where one class is not drawn or a score is nan.
+    """
+    order = np.argsort(score, kind="stable")
+    positive = label[order] > 0.5
+    up, down = order[positive], order[~positive]
+    # Of a positive: how many negatives score less, and how many no more.
+    less, no_more = (np.searchsorted(score[down], score[up], side) for side in ("left", "right"))
+    ties = bool((less != no_more).any())
+
+    def statistic(drawn: Counts, number: Counts) -> Floats:
+        of_up, of_down = number[up], number[down]
+        below = np.zeros(len(down) + 1)
+        value = np.full(len(drawn), np.nan)
+        if np.isnan(score).any():
+            return value
+        for replicate, count in enumerate(drawn.astype(np.float64)):
+            np.cumsum(count[of_down], out=below[1:])
+            weight = count[of_up]
+            pairs = weight.sum() * below[-1]
+            # Not by BLAS, whose threads cost more than such a sum.
+            ordered = np.einsum("i,i", weight, below[less])
+            if ties:
+                ordered = (ordered + np.einsum("i,i", weight, below[no_more])) / 2
+            if pairs:
+                value[replicate] = ordered / pairs
+        return value
 
     return statistic
 
 
 def mean_statistic(value: NDArray[np.floating], applies: NDArray[np.bool_]) -> Statistic:
-    """The mean of a value over weighted rows, over those that it applies to.
+    """The mean of a value over rows drawn by clusters, over those that it applies to.
 
     Args:
         value: of shape (N,).
@@ -101,9 +123,11 @@ def mean_statistic(value: NDArray[np.floating], applies: NDArray[np.bool_]) -> S
     """
     chosen = np.where(applies, value, 0.0)
 
-    def statistic(weight: Floats) -> Floats:
-        total = weight @ applies.astype(np.float64)
+    def statistic(drawn: Counts, number: Counts) -> Floats:
+        clusters = drawn.shape[1]
+        total = drawn @ np.bincount(number, applies, minlength=clusters)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(total > 0, weight @ chosen / total, np.nan)
+            mean = drawn @ np.bincount(number, chosen, minlength=clusters) / total
+        return np.where(total > 0, mean, np.nan)
 
     return statistic

@@ -31,6 +31,11 @@ def processed_dir(dataset: str) -> Path:
     return root() / "data" / "processed" / dataset
 
 
+def task_dir(dataset: str) -> Path:
+    """Columnar data of a data set of two tasks."""
+    return root() / "data" / "processed" / "tasks" / dataset
+
+
 def reports_dir(*parts: str) -> Path:
     """A folder or file under reports/."""
     return root().joinpath("reports", *parts)

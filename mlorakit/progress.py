@@ -4,6 +4,7 @@ papermill engine leaves out of executed notebooks, so the timings here never rea
 
 import os
 import sys
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -56,16 +57,40 @@ def progress(
     )
 
 
-class EpochProgress:
+class _Steps:
+    """Reports steps of some length: a bar for a person, a line each for a log.
+
+    Args:
+        description: what is being done, in front of each line.
+        total: number of steps; None where it is not known.
+    """
+
+    def __init__(self, description: str, total: int | None = None) -> None:
+        self._description = description
+        self._bar = (
+            progress(total=total, description=description, unit="epochs") if _watched() else None
+        )
+
+    def _show(self, done: int, line: str, beside: str) -> None:
+        """Report that `done` steps are done: by a line, or a text beside the bar."""
+        if self._bar is None:
+            print(f"{self._description}, {line}", file=sys.stderr, flush=True)
+        else:
+            self._bar.set_postfix_str(beside, refresh=False)
+            self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class EpochProgress(_Steps):
     """Reports the epochs of a fit; pass it as `on_epoch`.
 
     Args:
         description: what is being trained, in front of each line.
     """
-
-    def __init__(self, description: str) -> None:
-        self._description = description
-        self._bar = progress(description=description, unit="epochs") if _watched() else None
 
     def __call__(self, record: Any, pace: Any) -> None:
         """Show an `EpochRecord` and its `Pace`."""
@@ -73,14 +98,27 @@ class EpochProgress:
             f"validation AUC {record.validation_auc:.4f}, loss {record.train_loss:.4f}, "
             f"{pace.rows_per_second:,.0f} rows/s, {pace.seconds_left:.0f} s or more left"
         )
-        if self._bar is None:
-            line = f"{self._description}, epoch {record.epoch}: {text}"
-            print(line, file=sys.stderr, flush=True)
-        else:
-            self._bar.set_postfix_str(text, refresh=False)
-            self._bar.update()
+        self._show(record.epoch, f"epoch {record.epoch}: {text}", text)
 
-    def close(self) -> None:
-        """End the bar."""
-        if self._bar is not None:
-            self._bar.close()
+
+class StepProgress(_Steps):
+    """Reports epochs of several fits, whose number is known, and the time that is left.
+
+    Args:
+        description: what is being trained, in front of each line.
+        total: number of epochs.
+    """
+
+    def __init__(self, description: str, total: int) -> None:
+        super().__init__(description, total)
+        self._total = total
+        self._started = time.perf_counter()
+        self._first: int | None = None
+
+    def __call__(self, done: int, text: str) -> None:
+        """Show that `done` epochs are done, and what the latest of them gave."""
+        if self._first is None:  # a resumed run starts behind epochs that took it no time
+            self._first = done - 1
+        pace = (time.perf_counter() - self._started) / (done - self._first)
+        left = f"{done} of {self._total} epochs, {pace * (self._total - done):.0f} s left"
+        self._show(done, f"{text}; {left}", text)

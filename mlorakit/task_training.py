@@ -1,4 +1,4 @@
-"""Training and scores of models of two tasks, as LT4REC trains its own.
+"""Training of models of two tasks, as LT4REC trains its own.
 
 A batch serves the tasks in turn, each with its own mask and, in the described protocol, its own
 Adam. A weight outside a task's mask has no gradient in that task's step and no moments in that
@@ -6,22 +6,19 @@ task's Adam, so the step leaves it as it is, to the bit.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from mlorakit.data.tasks import TASKS, TaskRows
+from mlorakit.data.tasks import TaskRows
 from mlorakit.losses import focal_loss, masked_squared_error
-from mlorakit.metrics import auc
 from mlorakit.models.lt4rec import Mask
 from mlorakit.tensor_files import of_prefix, read_tensors, with_prefix, write_tensors
 
 LOSS_WEIGHT = {"ctr": 1.0, "cvr": 1.5}
 """Of a task's loss in multi-task training, as in the released code."""
-
-_EVALUATION_BATCH = 16384
 
 
 @dataclass(frozen=True)
@@ -46,24 +43,18 @@ class TaskFitSettings:
 
 
 @dataclass(frozen=True)
-class TaskScores:
-    """What a model reaches on a split.
+class TaskEpoch:
+    """An epoch of training.
 
     Args:
-        logits: float tensors of shape (N,) on the CPU per task, rows in the split's order.
-        ctr_auc: AUC of the first task.
-        cvr_mse: mean squared error of the second, over the rows that it applies to.
-        cvr_auc: AUC of the second over those rows; nan where its label is a share.
+        number: from 1.
+        train_loss: each task's mean loss over its batches.
+        validation_loss: each task's on validation after it; empty if it was not asked for.
     """
 
-    logits: dict[str, Tensor]
-    ctr_auc: float
-    cvr_mse: float
-    cvr_auc: float
-
-    def loss_of(self, task: str) -> float:
-        """What selection makes small: 1 - AUC of `ctr`, the squared error of `cvr`."""
-        return 1 - self.ctr_auc if task == "ctr" else self.cvr_mse
+    number: int
+    train_loss: dict[str, float]
+    validation_loss: dict[str, float]
 
 
 def make_optimizers(
@@ -79,12 +70,17 @@ def make_optimizers(
     return {task: adam() for task in tasks}
 
 
-def task_loss(model: nn.Module, batch: TaskRows, task: str, mask: Mask | None) -> Tensor:
+def task_loss(
+    model: nn.Module, batch: TaskRows, task: str, mask: Mask | None, protocol: str
+) -> Tensor:
     """Mean loss of one task on a batch."""
-    logit = model(batch.ids, task, mask)
     if task == "ctr":
-        return focal_loss(logit, batch.click)
-    return masked_squared_error(logit, batch.conversion, batch.converts)
+        return focal_loss(model(batch.ids, task, mask), batch.click)
+    if protocol == "described":
+        # The other rows have no part in the loss. As released they have: a batch's longest row
+        # enters the vectors of all its rows.
+        batch = batch.take(batch.converts.nonzero()[:, 0])
+    return masked_squared_error(model(batch.ids, task, mask), batch.conversion, batch.converts)
 
 
 def task_batches(rows: TaskRows, size: int, generator: torch.Generator) -> Iterator[TaskRows]:
@@ -125,7 +121,7 @@ def train_epoch(
     for number, batch in enumerate(task_batches(rows, settings.batch_size, generator)):
         turn = tasks if settings.protocol == "described" else (tasks[number % len(tasks)],)
         for task in turn:
-            loss = task_loss(model, batch, task, masks[task])
+            loss = task_loss(model, batch, task, masks[task], settings.protocol)
             optimizers[task].zero_grad()
             (loss * LOSS_WEIGHT[task] if weigh else loss).backward()
             optimizers[task].step()
@@ -134,46 +130,16 @@ def train_epoch(
     return {task: total[task].item() / max(count[task], 1) for task in tasks}
 
 
-@torch.inference_mode()
-def evaluate_tasks(
-    model: nn.Module, rows: TaskRows, masks: dict[str, Mask | None], binary: bool
-) -> TaskScores:
-    """Scores of a model on every row of a split.
-
-    Args:
-        model: takes ids, a task and a mask.
-        rows: of the split.
-        masks: per task.
-        binary: whether the second label is 0 or 1.
-    """
-    model.eval()
-    logits = {
-        task: torch.cat(
-            [model(part, task, masks[task]) for part in rows.ids.split(_EVALUATION_BATCH)]
-        )
-        for task in TASKS
-    }
-    applies = rows.converts
-    conversion = logits["cvr"][applies]
-    target = rows.conversion[applies]
-    error = (conversion.double().sigmoid() - target).square()
-    return TaskScores(
-        logits={task: logit.cpu() for task, logit in logits.items()},
-        ctr_auc=auc(logits["ctr"], rows.click),
-        cvr_mse=error.mean().item(),
-        cvr_auc=auc(conversion, target) if binary else float("nan"),
-    )
-
-
 def fit_tasks(
     model: nn.Module,
     rows: TaskRows,
     masks: dict[str, Mask | None],
     settings: TaskFitSettings,
     *,
+    validate: Callable[[], dict[str, float]] | None = None,
     checkpoint: Path | None = None,
-    on_epoch: Callable[[int, dict[str, float]], None] = lambda epoch, loss: None,
-) -> list[dict[str, float]]:
+    on_epoch: Callable[[TaskEpoch], None] = lambda epoch: None,
+) -> list[TaskEpoch]:
     """Train a model for a number of epochs.
 
     Args:
@@ -181,26 +147,26 @@ def fit_tasks(
         rows: training rows.
         masks: of the tasks to train; None for all weights.
         settings: see `TaskFitSettings`.
+        validate: gives each task's validation loss, for the record of each epoch.
         checkpoint: file to continue from if it is there, to the bits of an uninterrupted run; it
-            is written after each epoch and removed at the end.
-        on_epoch: told after each epoch of each task's mean loss.
+            is written after each epoch. The caller removes it.
+        on_epoch: told after each epoch.
 
     Returns:
-        Each task's mean loss per epoch.
+        The epochs.
     """
     optimizers = make_optimizers(model, tuple(masks), settings)
-    losses: list[dict[str, float]] = []
+    history: list[TaskEpoch] = []
     if checkpoint is not None and checkpoint.is_file():
-        losses = _restore(checkpoint, model, optimizers)
-    while len(losses) < settings.epochs:
-        epoch = len(losses) + 1
-        losses.append(train_epoch(model, optimizers, rows, masks, settings, epoch))
+        history = _restore(checkpoint, model, optimizers)
+    while len(history) < settings.epochs:
+        number = len(history) + 1
+        loss = train_epoch(model, optimizers, rows, masks, settings, number)
+        history.append(TaskEpoch(number, loss, {} if validate is None else validate()))
         if checkpoint is not None:
-            _keep(checkpoint, model, optimizers, losses)
-        on_epoch(epoch, losses[-1])
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
-    return losses
+            _keep(checkpoint, model, optimizers, history)
+        on_epoch(history[-1])
+    return history
 
 
 def _distinct(optimizers: dict[str, torch.optim.Adam]) -> list[torch.optim.Adam]:
@@ -212,18 +178,18 @@ def _keep(
     path: Path,
     model: nn.Module,
     optimizers: dict[str, torch.optim.Adam],
-    losses: list[dict[str, float]],
+    history: list[TaskEpoch],
 ) -> None:
     tensors = with_prefix(model.state_dict(), "model")
     for number, optimizer in enumerate(_distinct(optimizers)):
         for index, values in optimizer.state_dict()["state"].items():
             tensors |= with_prefix(values, f"optimizer-{number}.{index}")
-    write_tensors(path, tensors, {"losses": losses})
+    write_tensors(path, tensors, {"epochs": [asdict(epoch) for epoch in history]})
 
 
 def _restore(
     path: Path, model: nn.Module, optimizers: dict[str, torch.optim.Adam]
-) -> list[dict[str, float]]:
+) -> list[TaskEpoch]:
     tensors, header = read_tensors(path, str(next(model.parameters()).device))
     model.load_state_dict(of_prefix(tensors, "model"))
     for number, optimizer in enumerate(_distinct(optimizers)):
@@ -232,4 +198,4 @@ def _restore(
             index, _, key = name.partition(".")
             content["state"].setdefault(int(index), {})[key] = value
         optimizer.load_state_dict(content)
-    return header["losses"]
+    return [TaskEpoch(**epoch) for epoch in header["epochs"]]

@@ -14,16 +14,12 @@ import torch
 from mlorakit.data.tasks import TaskData
 from mlorakit.kernels.magnitude import keep_largest, rounds
 from mlorakit.models.lt4rec import LT4REC, Mask
-from mlorakit.task_training import (
-    TaskFitSettings,
-    TaskScores,
-    evaluate_tasks,
-    fit_tasks,
-)
+from mlorakit.task_scores import TaskScores, evaluate_tasks
+from mlorakit.task_training import TaskEpoch, TaskFitSettings, fit_tasks
 from mlorakit.tensor_files import of_prefix, read_tensors, with_prefix, write_tensors
 
-OnEpoch = Callable[[int, int, float], None]
-"""Told after each epoch: the round, the epoch, and the mean loss."""
+OnEpoch = Callable[[int, TaskEpoch], None]
+"""Told after each epoch: the round and the epoch."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +30,15 @@ class Round:
         number: 0 for the dense network.
         mask: of the round.
         losses: mean training loss of each epoch.
-        validation, test: scores; of the two tasks only the ticket's own is trained.
+        validation_loss: see `TaskScores.loss_of`.
+        test: scores of the ticket's task.
         next_mask: of the round after it, from this round's trained weights; None after the last.
     """
 
     number: int
     mask: Mask
     losses: list[float]
-    validation: TaskScores
+    validation_loss: float
     test: TaskScores
     next_mask: Mask | None
 
@@ -59,6 +56,16 @@ def full_mask(network: LT4REC) -> Mask:
 def kept(mask: Mask) -> int:
     """Weights that a mask keeps."""
     return sum(int(part.sum().item()) for part in mask.values())
+
+
+def packed(mask: Mask) -> Mask:
+    """A mask of one byte per weight, for a file."""
+    return {name: part.to(torch.uint8) for name, part in mask.items()}
+
+
+def unpacked(mask: Mask, device: str = "cpu") -> Mask:
+    """A mask from what `packed` made of it."""
+    return {name: part.float().to(device) for name, part in mask.items()}
 
 
 def prune(network: LT4REC, mask: Mask, keep: int) -> Mask:
@@ -84,7 +91,7 @@ def find_tickets(
     n_rounds: int = 4,
     final_rate: float = 0.2,
     folder: Path | None = None,
-    on_epoch: OnEpoch = lambda number, epoch, loss: None,
+    on_epoch: OnEpoch = lambda *event: None,
 ) -> list[Round]:
     """Iterative magnitude pruning for one task.
 
@@ -105,68 +112,68 @@ def find_tickets(
     Returns:
         Rounds 0, the dense network, to n.
     """
-    mask = full_mask(make_network())
-    goals = rounds(kept(mask), final_rate, n_rounds)
-    found = []
+    found: list[Round] = []
     for number in range(n_rounds + 1):
-        path = None if folder is None else folder / f"round-{number}.safetensors"
-        if path is not None and path.is_file():
-            result = _load_round(path, str(data.train.click.device))
-        else:
-            network = make_network()
-            losses = fit_tasks(
-                network,
-                data.train,
-                {task: mask},
-                settings,
-                checkpoint=None if folder is None else folder / f"training-{number}.safetensors",
-                on_epoch=partial(_tell, on_epoch, number, task),
-            )
-            masks: dict[str, Mask | None] = {"ctr": mask, "cvr": mask}
-            goal = goals[number] if number < n_rounds else None
-            result = Round(
+        saved = None if folder is None else folder / f"round-{number}.safetensors"
+        if saved is not None and saved.is_file():
+            found.append(_load_round(saved, str(data.train.click.device)))
+            continue
+        network = make_network()
+        mask = (found[-1].next_mask if found else None) or full_mask(network)
+        training = None if folder is None else folder / f"training-{number}.safetensors"
+        history = fit_tasks(
+            network,
+            data.train,
+            {task: mask},
+            settings,
+            checkpoint=training,
+            on_epoch=partial(on_epoch, number),
+        )
+        validation, test = (
+            evaluate_tasks(network, rows, {task: mask}, settings, data.binary)
+            for rows in (data.validation, data.test)
+        )
+        next_mask = None
+        if number < n_rounds:
+            total = sum(weight.numel() for weight in network.prunable().values())
+            next_mask = prune(network, mask, rounds(total, final_rate, n_rounds)[number])
+        found.append(
+            Round(
                 number=number,
                 mask=mask,
-                losses=[loss[task] for loss in losses],
-                validation=evaluate_tasks(network, data.validation, masks, data.binary),
-                test=evaluate_tasks(network, data.test, masks, data.binary),
-                next_mask=None if goal is None else prune(network, mask, goal),
+                losses=[epoch.train_loss[task] for epoch in history],
+                validation_loss=validation.loss_of(task),
+                test=test,
+                next_mask=next_mask,
             )
-            if path is not None:
-                _save_round(path, result)
-        found.append(result)
-        if result.next_mask is not None:
-            mask = result.next_mask
+        )
+        if saved is not None and training is not None:
+            _save_round(saved, found[-1])
+            training.unlink(missing_ok=True)
     return found
 
 
-def _tell(on_epoch: OnEpoch, number: int, task: str, epoch: int, losses: dict[str, float]) -> None:
-    on_epoch(number, epoch, losses[task])
-
-
 def _save_round(path: Path, result: Round) -> None:
-    tensors = with_prefix({k: v.to(torch.uint8) for k, v in result.mask.items()}, "mask")
+    tensors = with_prefix(packed(result.mask), "mask")
     if result.next_mask is not None:
-        small = {k: v.to(torch.uint8) for k, v in result.next_mask.items()}
-        tensors |= with_prefix(small, "next")
-    header = {"number": result.number, "losses": result.losses}
-    for name, scores in (("validation", result.validation), ("test", result.test)):
-        tensors |= with_prefix(scores.logits, name)
-        header[name] = [scores.ctr_auc, scores.cvr_mse, scores.cvr_auc]
+        tensors |= with_prefix(packed(result.next_mask), "next")
+    tensors |= with_prefix(result.test.logits, "logits") | with_prefix(result.test.rows, "rows")
+    header = {
+        "number": result.number,
+        "losses": result.losses,
+        "validation_loss": result.validation_loss,
+        "test": [result.test.ctr_auc, result.test.cvr_mse, result.test.cvr_auc],
+    }
     write_tensors(path, tensors, header)
 
 
 def _load_round(path: Path, device: str) -> Round:
     tensors, header = read_tensors(path)
-
-    def mask_of(prefix: str) -> Mask:
-        return {k: v.float().to(device) for k, v in of_prefix(tensors, prefix).items()}
-
     return Round(
         number=header["number"],
-        mask=mask_of("mask"),
+        mask=unpacked(of_prefix(tensors, "mask"), device),
         losses=header["losses"],
-        validation=TaskScores(of_prefix(tensors, "validation"), *header["validation"]),
-        test=TaskScores(of_prefix(tensors, "test"), *header["test"]),
-        next_mask=mask_of("next") or None,
+        validation_loss=header["validation_loss"],
+        test=TaskScores(of_prefix(tensors, "logits"), of_prefix(tensors, "rows"), *header["test"]),
+        next_mask=unpacked(of_prefix(tensors, "next"), device) or None,
     )

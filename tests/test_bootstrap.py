@@ -16,8 +16,9 @@ from mlorakit.bootstrap import auc_statistic, bootstrap, interval, mean_statisti
     )
 )
 def test_weighted_auc_is_scikit_learns(rows: list[tuple[int, bool, int]]) -> None:
-    score, label, weight = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
-    (ours,) = auc_statistic(score, label)(weight[None])
+    score, label, weight = (np.array(column, dtype=int) for column in zip(*rows, strict=True))
+    # Each row a cluster of its own.
+    (ours,) = auc_statistic(score, label)(weight[None], np.arange(len(rows)))
     if (weight * label).sum() == 0 or (weight * (1 - label)).sum() == 0:
         assert np.isnan(ours)
     else:
@@ -26,18 +27,21 @@ def test_weighted_auc_is_scikit_learns(rows: list[tuple[int, bool, int]]) -> Non
 
 def test_the_mean_runs_over_the_rows_it_applies_to() -> None:
     statistic = mean_statistic(np.array([1.0, 5.0, 3.0]), np.array([True, False, True]))
-    weight = np.array([[1.0, 1, 1], [3, 9, 1], [0, 1, 0]])
-    assert statistic(weight)[:2].tolist() == [2, 1.5]
-    assert np.isnan(statistic(weight)[2])
+    drawn = np.array([[1, 1, 1], [3, 9, 1], [0, 1, 0]])
+    found = statistic(drawn, np.arange(3))
+    assert found[:2].tolist() == [2, 1.5]
+    assert np.isnan(found[2])
+    together = statistic(np.array([[1, 1], [3, 1]]), np.array([1, 0, 0]))
+    assert together.tolist() == [2, (1 * 1 + 3 * 3) / 4]
 
 
 def test_rows_of_a_cluster_are_drawn_together_and_as_many_clusters_as_there_are() -> None:
     cluster = np.array([4, 4, 7, 9, 9, 9])
     seen = []
 
-    def statistic(weight: np.ndarray) -> np.ndarray:
-        seen.append(weight)
-        return weight.sum(1)
+    def statistic(drawn: np.ndarray, number: np.ndarray) -> np.ndarray:
+        seen.append(drawn[:, number])
+        return drawn.sum(1).astype(float)
 
     bootstrap(statistic, cluster, replicates=50, seed=1)
     drawn = np.concatenate(seen[1:])
@@ -52,7 +56,7 @@ def test_draws_are_the_same_whatever_fits_into_memory(monkeypatch: pytest.Monkey
     value = np.random.default_rng(0).normal(size=30)
     statistic = mean_statistic(value, np.ones(30, dtype=bool))
     whole = bootstrap(statistic, np.arange(30) // 3, replicates=40, seed=5)
-    monkeypatch.setattr(module, "_ROWS_AT_ONCE", 100)
+    monkeypatch.setattr(module, "_COUNTS_AT_ONCE", 100)
     parts = bootstrap(statistic, np.arange(30) // 3, replicates=40, seed=5)
     assert whole.replicates.tolist() == pytest.approx(parts.replicates.tolist())
     assert whole.value == pytest.approx(value.mean())
@@ -96,3 +100,13 @@ def test_undefined_replicates_are_left_out() -> None:
     found = interval(1.0, np.array([np.nan, 1.0, 1.0]))
     assert (found.low, found.high) == (1, 1)
     assert np.isnan(interval(1.0, np.array([np.nan])).low)
+
+
+def test_a_score_that_is_nan_leaves_the_area_undefined() -> None:
+    found = bootstrap(
+        auc_statistic(np.array([0.1, np.nan, 0.3]), np.array([0, 1, 1])),
+        np.arange(3),
+        replicates=5,
+        seed=1,
+    )
+    assert np.isnan([found.value, *found.replicates]).all()

@@ -14,6 +14,7 @@ from mlorakit.config import (
     TrainConfig,
 )
 from mlorakit.models import BACKBONES
+from mlorakit.task_config import PreprocessTasksConfig
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -69,6 +70,7 @@ def test_numbers_may_come_as_text() -> None:
     [
         (TrainConfig, "seed", ["seeds", "backbone", "threads", "into"]),
         (PreprocessConfig, "splitseed", ["dataset", "strict", "split_seed"]),
+        (PreprocessTasksConfig, "seed", ["dataset", "strict", "split_seed"]),
         (TablesConfig, "dpi", ["into"]),
         (FiguresConfig, "format", ["into", "dpi"]),
     ],
@@ -241,6 +243,7 @@ def test_the_notebooks_of_the_project_mark_their_defaults(checkout: Path) -> Non
         ("train", TrainConfig),
         ("tables", TablesConfig),
         ("figures", FiguresConfig),
+        ("preprocess_tasks", PreprocessTasksConfig),
     ):
         notebook = nbformat.read(checkout / "notebooks" / f"{name}.ipynb", as_version=4)
         (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]

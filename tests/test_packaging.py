@@ -13,8 +13,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from mlorakit import config
-from mlorakit.report.readme import with_results
+from mlorakit import config, task_config
+from mlorakit.report.readme import updated, with_results
 
 PROJECT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
@@ -82,25 +82,32 @@ def module_file(module: str) -> Path | None:
     return None
 
 
-def test_the_train_stage_depends_on_every_module_that_decides_its_results() -> None:
+# Where things are, what is shown, what is written beside results and how, and checks of parameters
+# that DVC passes.
+INCIDENTAL = {"paths", "provenance", "progress", "whole", "config", "task_config", "__init__"}
+# The constant that names the splits, rows' error class, and a file's hash.
+INCIDENTAL |= {"data/__init__", "data/splits", "data/rows", "data/spec"}
+# Nothing but a docstring.
+INCIDENTAL |= {"kernels/__init__", "layers/__init__"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "module"),
+    [("train", "cells"), ("prune", "prune_cells"), ("multitask", "multitask_cells")],
+)
+def test_a_stage_depends_on_every_module_that_decides_its_results(stage: str, module: str) -> None:
     seen: set[Path] = set()
-    waiting = [PROJECT / "mlorakit/cells.py"]
+    waiting = [PROJECT / f"mlorakit/{module}.py"]
+    incidental = {PROJECT / f"mlorakit/{name}.py" for name in INCIDENTAL}
     while waiting:
         path = waiting.pop()
-        if path not in seen:
+        if path not in seen | incidental:
             seen.add(path)
             files = (module_file(m) for m in imports(path) if m.startswith("mlorakit"))
             waiting += [file for file in files if file is not None]
     used = {path.relative_to(PROJECT).as_posix() for path in seen}
-    # Where things are, what is written beside results, and checks of parameters that DVC passes.
-    incidental = {"paths", "provenance", "config", "__init__"}
-    # The constant that names the splits, rows' error class, and a file's hash.
-    incidental |= {"data/__init__", "data/splits", "data/rows", "data/spec"}
-    # Nothing but a docstring.
-    incidental |= {"kernels/__init__", "layers/__init__"}
-    used -= {f"mlorakit/{name}.py" for name in incidental}
-    stage = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]["train"]
-    assert sorted(used) == [dep for dep in stage["deps"] if dep.startswith("mlorakit/")]
+    deps = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"][stage]["deps"]
+    assert sorted(used) == [dep for dep in deps if dep.startswith("mlorakit/")]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +117,10 @@ def test_the_train_stage_depends_on_every_module_that_decides_its_results() -> N
         ("train", config.TrainConfig),
         ("tables", config.TablesConfig),
         ("figures", config.FiguresConfig),
+        ("preprocess_tasks", task_config.PreprocessTasksConfig),
+        ("prune", task_config.PruneConfig),
+        ("select", task_config.SelectConfig),
+        ("multitask", task_config.MultitaskConfig),
     ],
 )
 def test_a_notebooks_defaults_are_its_configs(notebook: str, cls: type) -> None:
@@ -131,10 +142,35 @@ def test_params_yaml_holds_the_defaults_of_training_and_the_stage_passes_all() -
     assert {name for name in train if f"${{train.{name}}}" not in stage["cmd"]} == set()
 
 
+@pytest.mark.parametrize(
+    ("stage", "cls"),
+    [("prune", task_config.PruneConfig), ("multitask", task_config.MultitaskConfig)],
+)
+def test_params_yaml_holds_the_defaults_of_lt4rec_and_its_stages_pass_all(
+    stage: str, cls: type
+) -> None:
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text())["lt4rec"]
+    fields = set(cls.__dataclass_fields__)
+    assert cls.of(**{k: v for k, v in params.items() if k in fields}) == cls()
+    command = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"][stage]["cmd"]
+    assert set(re.findall(r"(\w+): ", command.split("-y '{")[1])) == fields
+    passed = {name for name in params if f"${{lt4rec.{name}}}" in command}
+    assert passed == (fields & set(params)) - {"dataset", "method", "task"}
+
+
 def test_the_readme_shows_the_committed_results() -> None:
     readme = (PROJECT / "README.md").read_text()
-    table = (PROJECT / "reports/tables/mlora_comparison.md").read_text()
-    assert with_results(readme, table) == readme, "run `make readme`"
+    assert updated(readme, PROJECT / "reports/tables") == readme, "run `make readme`"
+
+
+def test_a_block_of_the_readme_takes_its_own_table(tmp_path: Path) -> None:
+    readme = (PROJECT / "README.md").read_text()
+    (tmp_path / "lt4rec_tasks.md").write_text("| a table |\n")
+    text = updated(readme, tmp_path)
+    assert "<!-- lt4rec-results -->\n| a table |\n<!-- /lt4rec-results -->" in text
+    assert with_results(text, "", "lt4rec-results") == with_results(readme, "", "lt4rec-results")
+    with pytest.raises(ValueError, match="lacks the lines <!-- other -->"):
+        with_results(readme, "", "other")
 
 
 def test_no_large_or_raw_file_is_in_git() -> None:

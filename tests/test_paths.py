@@ -39,6 +39,7 @@ def test_outside_any_project_the_installed_one_counts(
 def test_where_things_are(project: Path) -> None:
     assert paths.raw_dir("movielens") == project / "data" / "raw" / "movielens"
     assert paths.processed_dir("age") == project / "data" / "processed" / "age"
+    assert paths.task_dir("census") == project / "data" / "processed" / "tasks" / "census"
     assert paths.reports_dir("tables", "a.csv") == project / "reports" / "tables" / "a.csv"
     assert paths.checkpoint_dir("key") == project / ".checkpoints" / "key"
 

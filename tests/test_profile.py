@@ -8,6 +8,7 @@ import yaml
 from mlorakit.config import TrainConfig
 from mlorakit.profile import apply_profile
 from mlorakit.report.results import grid
+from mlorakit.task_config import Lt4recGrid, MultitaskConfig, PruneConfig
 
 PARAMS = """\
 # All settings.
@@ -58,7 +59,15 @@ def test_the_profiles_of_the_project_fit_its_parameters(
     project: Path, checkout: Path, name: str
 ) -> None:
     apply_profile(checkout / "profiles" / f"{name}.yaml", project / "params.yaml")
-    settings = yaml.safe_load((project / "params.yaml").read_text())["train"]
+    params = yaml.safe_load((project / "params.yaml").read_text())
     chosen = grid()
-    config = TrainConfig.of(dataset=chosen.datasets[0], backbone=chosen.backbones[0], **settings)
-    assert len(config.seeds) > 1
+    names = {"dataset": chosen.datasets[0], "backbone": chosen.backbones[0]}
+    assert len(TrainConfig.of(**names, **params["train"]).seeds) > 1
+    cells = {key: params["lt4rec"].pop(key) for key in ("datasets", "methods")}
+    assert Lt4recGrid.of(**cells).datasets
+    for config in (PruneConfig, MultitaskConfig):
+        known = {k: v for k, v in params["lt4rec"].items() if k in config.__dataclass_fields__}
+        assert len(config.of(dataset=cells["datasets"][0], **known).seeds) > 1
+    used = [params["datasets"][name]["source"] for name in chosen.datasets]
+    used += [params["task_datasets"][name]["source"] for name in cells["datasets"]]
+    assert set(params["sources"]) == set(used)

@@ -2,11 +2,13 @@
 
 import io
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from mlorakit import progress as module
-from mlorakit.progress import EpochProgress, progress
+from mlorakit.progress import EpochProgress, StepProgress, progress
 from mlorakit.training import EpochRecord, Pace
 
 Log = pytest.CaptureFixture[str]
@@ -99,9 +101,47 @@ def test_a_log_gets_a_line_per_epoch(capsys: Log) -> None:
 def test_a_terminal_gets_a_bar_of_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = open_terminal(monkeypatch)
     report = EpochProgress("deepfm seed 1")
-    report(RECORD, Pace(rows_per_second=81_234.4, seconds_left=12.3))
+    report(replace(RECORD, epoch=1), Pace(rows_per_second=80_000, seconds_left=13))
     report(RECORD, Pace(rows_per_second=81_234.4, seconds_left=12.3))
     report.close()
     last = terminal.getvalue().rstrip("\n").split("\r")[-1]
     assert last.startswith("deepfm seed 1: 2 epochs")
     assert TEXT in last
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """The times that a clock shows, one reading after the other."""
+    readings: list[float] = []
+    monkeypatch.setattr(module.time, "perf_counter", lambda: readings.pop(0))
+    yield readings
+    assert readings == []
+
+
+def test_steps_tell_the_time_that_is_left(capsys: Log, clock: list[float]) -> None:
+    clock += [100, 103, 112]
+    report = StepProgress("tickets", total=10)
+    report(1, "loss 0.5")
+    report(4, "loss 0.4")
+    report.close()
+    assert capsys.readouterr().err.splitlines() == [
+        "tickets, loss 0.5; 1 of 10 epochs, 27 s left",
+        "tickets, loss 0.4; 4 of 10 epochs, 18 s left",
+    ]
+
+
+def test_steps_of_a_resumed_run_took_no_time_before_it(capsys: Log, clock: list[float]) -> None:
+    clock += [100, 103]
+    StepProgress("tickets", total=10)(8, "loss 0.5")
+    assert capsys.readouterr().err == "tickets, loss 0.5; 8 of 10 epochs, 6 s left\n"
+
+
+def test_a_terminal_gets_a_bar_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+    report = StepProgress("tickets", total=10)
+    report(7, "loss 0.5")
+    report.close()
+    last = terminal.getvalue().rstrip("\n").split("\r")[-1]
+    assert last.startswith("tickets:  70%")
+    assert "7/10" in last
+    assert "loss 0.5" in last

@@ -1,5 +1,6 @@
-"""Training of two tasks: what a step may touch, scores, and resuming."""
+"""Training of two tasks: what a step may touch, and resuming."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ from torch import nn
 from mlorakit.data.tasks import TASKS, TaskData
 from mlorakit.models.lt4rec import LT4REC, Mask
 from mlorakit.models.multitask import PLE, MMoE
+from mlorakit.task_scores import evaluate_tasks
 from mlorakit.task_training import (
+    TaskEpoch,
     TaskFitSettings,
-    evaluate_tasks,
     fit_tasks,
     make_optimizers,
+    task_loss,
     train_epoch,
 )
 
@@ -95,10 +98,10 @@ def test_how_many_batches_serve_a_task(
 def test_training_learns_both_tasks(two_tasks: TaskData) -> None:
     model = network(two_tasks)
     masks: dict[str, Mask | None] = dict.fromkeys(TASKS)
-    before = evaluate_tasks(model, two_tasks.test, masks, two_tasks.binary)
+    before = evaluate_tasks(model, two_tasks.test, masks, FAST, two_tasks.binary)
     settings = TaskFitSettings(seed=1, epochs=10, batch_size=64, learning_rate=1e-2)
     losses = fit_tasks(model, two_tasks.train, masks, settings)
-    after = evaluate_tasks(model, two_tasks.test, masks, two_tasks.binary)
+    after = evaluate_tasks(model, two_tasks.test, masks, FAST, two_tasks.binary)
     assert len(losses) == 10
     assert after.ctr_auc > max(before.ctr_auc, 0.75)
     converted = two_tasks.test.conversion[two_tasks.test.converts]
@@ -113,40 +116,42 @@ def test_the_other_models_train_by_the_same_loop(
     model = make(two_tasks.fields, two_tasks.tables, 4, (16, 8))
     losses = fit_tasks(model, two_tasks.train, dict.fromkeys(TASKS), FAST)
     for task in TASKS:
-        assert losses[-1][task] < losses[0][task]
+        assert losses[-1].train_loss[task] < losses[0].train_loss[task]
 
 
-def test_scores_by_hand(two_tasks: TaskData) -> None:
-    class Known(nn.Module):
-        def forward(self, ids: torch.Tensor, task: str, mask: Mask | None) -> torch.Tensor:
-            return ids[:, 0].float() if task == "ctr" else torch.zeros(len(ids))
-
-    rows = two_tasks.test
-    scores = evaluate_tasks(Known(), rows, dict.fromkeys(TASKS), binary=False)
-    converted = rows.conversion[rows.converts].double()
-    assert scores.cvr_mse == pytest.approx((0.5 - converted).square().mean().item())
-    assert scores.cvr_auc != scores.cvr_auc
-    assert scores.logits["ctr"].tolist() == rows.ids[:, 0].tolist()
-    assert scores.loss_of("ctr") == 1 - scores.ctr_auc
-    assert scores.loss_of("cvr") == scores.cvr_mse
+def test_rows_without_a_conversion_do_not_change_its_step(two_tasks: TaskData) -> None:
+    rows = two_tasks.train
+    gradients = []
+    for protocol in ("described", "released"):
+        model = network(two_tasks)
+        task_loss(model, rows, "cvr", None, protocol).backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name], atol=1e-6, rtol=1e-4)
+    nobody = replace(rows, converts=torch.zeros_like(rows.converts))
+    assert task_loss(network(two_tasks), nobody, "cvr", None, "described") == 0
 
 
-def test_a_binary_second_label_has_an_auc_among_the_rows_it_applies_to(
-    two_tasks: TaskData,
-) -> None:
-    rows = two_tasks.test
-    binary = type(rows)(**(vars(rows) | {"conversion": (rows.conversion > 0.5).float()}))
+def test_validation_is_recorded_after_each_epoch(two_tasks: TaskData) -> None:
     model = network(two_tasks)
-    scores = evaluate_tasks(model, binary, dict.fromkeys(TASKS), binary=True)
-    assert 0 <= scores.cvr_auc <= 1
+    masks: dict[str, Mask | None] = dict.fromkeys(TASKS)
+
+    def validate() -> dict[str, float]:
+        rows = two_tasks.validation
+        return evaluate_tasks(model, rows, masks, FAST, two_tasks.binary).losses
+
+    history = fit_tasks(model, two_tasks.train, masks, FAST, validate=validate)
+    assert [epoch.number for epoch in history] == [1, 2, 3]
+    assert history[-1].validation_loss == validate()
+    assert history[0].validation_loss != history[-1].validation_loss
 
 
 def test_an_interrupted_run_ends_with_the_same_bits(two_tasks: TaskData, tmp_path: Path) -> None:
     class KilledError(Exception):
         pass
 
-    def kill(epoch: int, loss: dict[str, float]) -> None:
-        if epoch == 2:
+    def kill(epoch: TaskEpoch) -> None:
+        if epoch.number == 2:
             raise KilledError
 
     whole = network(two_tasks)
@@ -162,10 +167,10 @@ def test_an_interrupted_run_ends_with_the_same_bits(two_tasks: TaskData, tmp_pat
         masks,
         FAST,
         checkpoint=path,
-        on_epoch=lambda epoch, loss: epochs.append(epoch),
+        on_epoch=lambda epoch: epochs.append(epoch.number),
     )
     assert epochs == [3]
     assert losses == expected
-    assert not path.exists()
+    assert fit_tasks(network(two_tasks), two_tasks.train, masks, FAST, checkpoint=path) == expected
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name])

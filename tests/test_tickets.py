@@ -10,8 +10,8 @@ import torch
 from mlorakit import tickets
 from mlorakit.data.tasks import TaskData
 from mlorakit.models.lt4rec import LT4REC
-from mlorakit.task_training import TaskFitSettings
-from mlorakit.tickets import Round, find_tickets, full_mask, kept, prune
+from mlorakit.task_training import TaskEpoch, TaskFitSettings
+from mlorakit.tickets import OnEpoch, Round, find_tickets, full_mask, kept, prune
 
 SETTINGS = TaskFitSettings(seed=1, epochs=2, batch_size=100, learning_rate=1e-2)
 
@@ -30,12 +30,10 @@ def same(a: Round, b: Round) -> bool:
         a.number == b.number
         and a.losses == b.losses
         and all(torch.equal(a.mask[name], b.mask[name]) for name in a.mask)
-        and all(
-            torch.equal(x.logits[task], y.logits[task])
-            for x, y in ((a.validation, b.validation), (a.test, b.test))
-            for task in ("ctr", "cvr")
-        )
-        and (a.validation.ctr_auc, a.test.cvr_mse) == (b.validation.ctr_auc, b.test.cvr_mse)
+        and a.test.logits.keys() == b.test.logits.keys()
+        and all(torch.equal(a.test.logits[task], b.test.logits[task]) for task in a.test.logits)
+        and all(torch.equal(a.test.rows[task], b.test.rows[task]) for task in a.test.rows)
+        and (a.validation_loss, a.test.losses) == (b.validation_loss, b.test.losses)
     )
 
 
@@ -109,11 +107,11 @@ def test_a_killed_search_continues_to_the_same_bits(
     class KilledError(Exception):
         pass
 
-    def kill(number: int, epoch: int, loss: float) -> None:
-        if (number, epoch) == at:
+    def kill(number: int, epoch: TaskEpoch) -> None:
+        if (number, epoch.number) == at:
             raise KilledError
 
-    def search(on_epoch: Callable[[int, int, float], None], folder: Path | None) -> list[Round]:
+    def search(on_epoch: OnEpoch, folder: Path | None) -> list[Round]:
         return find_tickets(
             make_network,
             two_tasks,
@@ -129,9 +127,33 @@ def test_a_killed_search_continues_to_the_same_bits(
     with pytest.raises(KilledError):
         search(kill, tmp_path)
     events = []
-    found = search(lambda *event: events.append(event[:2]), tmp_path)
-    assert events[0] == (at[0], 2) if at[1] == 1 else (at[0] + 1, 1)
+    found = search(lambda number, epoch: events.append((number, epoch.number)), tmp_path)
+    assert events[0] == ((at[0], 2) if at[1] == 1 else (at[0] + 1, 1))
     assert all(same(a, b) for a, b in zip(found, expected, strict=True))
+    # A finished round's training state is gone; the rounds stay for the caller to remove.
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        f"round-{number}.safetensors" for number in range(3)
+    ]
+
+
+@pytest.mark.parametrize(("task", "scored"), [("ctr", "ctr_auc"), ("cvr", "cvr_mse")])
+def test_a_search_scores_its_own_task_only_and_builds_a_network_per_round(
+    task: str,
+    scored: str,
+    make_network: Callable[[], LT4REC],
+    two_tasks: TaskData,
+) -> None:
+    made = []
+
+    def make() -> LT4REC:
+        made.append(make_network())
+        return made[-1]
+
+    for result in find_tickets(make, two_tasks, task, SETTINGS, n_rounds=1):
+        assert list(result.test.logits) == [task]
+        metrics = {name: getattr(result.test, name) for name in ("ctr_auc", "cvr_mse", "cvr_auc")}
+        assert [name for name, value in metrics.items() if value == value] == [scored]
+    assert len(made) == 2
 
 
 def test_kept_counts_ones() -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlorakit.data.prepare import prepare_raw
+from mlorakit.data.prepare import GENERATORS, prepare_raw
 from mlorakit.data.rows import DataError
 from mlorakit.data.sources import SOURCES, FetchError
 
@@ -25,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     fetching = commands.add_parser("fetch", help="fetch a source's raw files and verify them")
     fetching.add_argument(
-        "source", metavar="SOURCE", help=f"one of: {', '.join(sorted(SOURCES))}, generated"
+        "source",
+        metavar="SOURCE",
+        help=f"one of: {', '.join(sorted((*SOURCES, *GENERATORS)))}",
     )
     fetching.add_argument(
         "--into",

@@ -1,6 +1,5 @@
 """Census-Income (KDD), UCI data set 117, as two tasks: income above 50K, and never married."""
 
-import gzip
 from pathlib import Path
 
 import polars as pl
@@ -62,12 +61,12 @@ _NEVER_MARRIED = "Never married"
 
 
 def read_census(path: Path, strict: bool) -> tuple[pl.DataFrame, list[RowAccount]]:
-    """The rows of a gzipped census-income file.
+    """The rows of a census-income file.
 
     Every value is taken as a category, numbers too.
 
     Args:
-        path: of census-income.test.gz or census-income.data.gz.
+        path: of census-income.test or census-income.data.
         strict: stop at the first malformed row.
 
     Returns:
@@ -79,12 +78,16 @@ def read_census(path: Path, strict: bool) -> tuple[pl.DataFrame, list[RowAccount
         DataError: a malformed row, if strict.
     """
     # latin-1 maps every byte to one character, so no row is lost to a decoding error.
-    rows = gzip.decompress(path.read_bytes()).decode("latin-1").splitlines()
+    rows = path.read_bytes().decode("latin-1").splitlines()
     frame = pl.DataFrame({"row": rows}, schema={"row": pl.String}).with_row_index("line", offset=1)
-    parts = pl.col("row").str.split(",")
-    frame = frame.with_columns(whole=parts.list.len() == len(COLUMNS)).with_columns(
-        pl.when("whole").then(parts.list.get(i, null_on_oob=True).str.strip_chars()).alias(name)
-        for i, name in enumerate(COLUMNS)
+    parts = pl.col("parts")
+    frame = (
+        frame.with_columns(parts=pl.col("row").str.split(","))
+        .with_columns(whole=parts.list.len() == len(COLUMNS))
+        .with_columns(
+            pl.when("whole").then(parts.list.get(i, null_on_oob=True).str.strip_chars()).alias(name)
+            for i, name in enumerate(COLUMNS)
+        )
     )
     kept, account = account_for(
         frame,

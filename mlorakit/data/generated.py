@@ -1,18 +1,16 @@
 """Raw files in MovieLens's format with a known truth, for runs without a network."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 from sklearn.metrics import roc_auc_score
 
-from mlorakit import paths
 from mlorakit.data.movielens import AGES, OCCUPATIONS
-from mlorakit.data.rows import DataError
+from mlorakit.data.truth import write_truth
 
 
 @dataclass(frozen=True)
@@ -40,20 +38,6 @@ class GeneratedSpec:
                 f"ratings = {self.ratings} exceeds the {self.users * self.movies} pairs of "
                 f"{self.users} users and {self.movies} movies"
             )
-
-
-def generated_spec() -> GeneratedSpec:
-    """The description in params.yaml.
-
-    Raises:
-        DataError: it is not understood.
-    """
-    try:
-        return TypeAdapter(GeneratedSpec).validate_python(paths.params()["generated"])
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(("generated", *map(str, first["loc"])))
-        raise DataError(f"params.yaml, {where}: {first['msg']}.") from None
 
 
 def generate(spec: GeneratedSpec, into: Path) -> None:
@@ -109,7 +93,7 @@ def generate(spec: GeneratedSpec, into: Path) -> None:
             for g in (0, 1)
         }
     }
-    (into / "truth.json").write_text(json.dumps(truth, indent=1) + "\n")
+    write_truth(into, spec, truth, ("users.dat", "movies.dat", "ratings.dat"))
 
 
 def _auc(label: NDArray[np.bool_], probability: NDArray[np.float64]) -> float | None:

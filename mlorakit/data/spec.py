@@ -27,6 +27,8 @@ class RawFile:
             and whose hash nobody publishes: then its presence is all that can be checked.
         mirror: Its path below the mirror folder, with forward slashes.
         urls: Where the file itself is published, in order of preference.
+            The mirror's file or a published one is unpacked if its name ends in .gz and that of
+            this file does not.
 
     Raises:
         ValueError: A file with URLs has no hash.
@@ -67,11 +69,13 @@ class Archive:
         folder: Folder inside the zip that holds the files, `""` for its top.
         md5: MD5 of the zip as its publisher gives it; None where there is none. The members are
             checked by SHA-256 either way.
+        tar: A tar in the zip, packed or not, that `folder` lies in; `""` if it lies in the zip.
     """
 
     url: str
     folder: str
     md5: str | None = None
+    tar: str = ""
 
 
 @dataclass(frozen=True)

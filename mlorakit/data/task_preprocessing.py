@@ -1,6 +1,7 @@
 """A frame of two tasks' rows to a processed data set: parquet columns of ids, and one JSON."""
 
 import json
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from mlorakit.whole import whole_folder
 MISSING, UNKNOWN = 0, 1
 """Ids of a value that is not there, and of one that no training row has."""
 
+LOGGED = {"position": pl.Float64, "logged_ctr": pl.Float64}
+"""Columns that no model sees and a floor may be computed from, where a source has them."""
+
 
 def write_tasks(
     frame: pl.DataFrame,
@@ -23,42 +27,52 @@ def write_tasks(
     description: dict,
     tables: dict[str, str],
     accounts: list[RowAccount],
+    buckets: dict[str, int] | None = None,
 ) -> dict:
     """Write a processed data set of two tasks.
 
     `into` gets a parquet file per split, a parquet table of values per embedding table, and
     dataset.json. Ids are fitted on train: a table's values, sorted, get ids from 2; a value that no
-    training row has is 1, a missing one 0.
+    training row has is 1, a missing one 0. In a table of n buckets a value's id is 1 plus
+    `bucket(value, n)` instead, whether a training row has it or not.
 
     Args:
         frame: a String column per single-valued field and a List(String) column per multi-valued
             one, null or an empty list where the value is missing; `click` (0 or 1), `conversion` in
-            [0, 1], `converts` (Boolean), `cluster` (Int64) and `split` (0, 1, 2).
+            [0, 1], `converts` (Boolean), `cluster` (Int64) and `split` (0, 1, 2). Columns of
+            `LOGGED` may be there too; other columns are left out.
         into: folder to write; replaced as a whole, only once everything is written.
         description: what dataset.json says beside fields, tables and rows; has `name` and
             `binary`.
         tables: embedding table of each field, in the order of the fields.
         accounts: of the raw rows.
+        buckets: number of hash buckets of each table; if empty, tables hold what occurs.
 
     Returns:
         The content of dataset.json.
     """
+    buckets = buckets or {}
     with whole_folder(into) as folder:
         ids, sizes, absent = {}, {}, {}
         for table in dict.fromkeys(tables.values()):
             fields = [field for field, of in tables.items() if of == table]
-            values = _known(frame, fields)
+            if buckets:
+                values = _hashed(frame, fields, buckets[table])
+                sizes[table] = buckets[table] + 1
+            else:
+                values = _known(frame, fields)
+                sizes[table] = values.height + 2
             values.write_parquet(folder / f"values_{table}.parquet")
-            sizes[table] = values.height + 2
             for field in fields:
                 ids[field] = _to_ids(frame[field], values)
-                absent[field] = _absent(ids[field])
+                absent[field] = _absent(ids[field], hashed=bool(buckets))
         widths = {f: _width(ids[f]) for f in tables}
         columns = [
             _padded(ids[f], widths[f]) if isinstance(ids[f].dtype, pl.List) else ids[f]
             for f in tables
         ]
-        rest = frame.select("click", "conversion", "converts", "cluster", "split")
+        logged = [pl.col(name).cast(kind) for name, kind in LOGGED.items() if name in frame.columns]
+        rest = frame.select("click", "conversion", "converts", "cluster", "split", *logged)
         whole = pl.DataFrame(columns).hstack(rest)
         counts = {}
         for number, part in enumerate(SPLITS):
@@ -90,12 +104,32 @@ def _values(column: pl.Series) -> pl.Series:
     return column.explode() if isinstance(column.dtype, pl.List) else column
 
 
+def bucket(value: str, n: int) -> int:
+    """A value's bucket among n: its BLAKE2b digest of 8 bytes, as a little-endian number, mod n.
+
+    The same in every process and on every machine. The released code takes TensorFlow's hash of
+    strings, so other values share a bucket there.
+    """
+    return int.from_bytes(blake2b(value.encode(), digest_size=8).digest(), "little") % n
+
+
+def _distinct(frame: pl.DataFrame, fields: list[str]) -> pl.Series:
+    """The values of fields that share a table, sorted."""
+    values = pl.concat([_values(frame[field]).rename("value") for field in fields])
+    return values.drop_nulls().unique().sort()
+
+
 def _known(frame: pl.DataFrame, fields: list[str]) -> pl.DataFrame:
     """A table's values on train, sorted, with their ids."""
-    train = frame.filter(pl.col("split") == 0)
-    values = pl.concat([_values(train[field]).rename("value") for field in fields])
-    values = values.drop_nulls().unique().sort()
+    values = _distinct(frame.filter(pl.col("split") == 0), fields)
     ids = pl.Series("id", range(2, len(values) + 2), dtype=pl.Int32)
+    return pl.DataFrame([ids, values])
+
+
+def _hashed(frame: pl.DataFrame, fields: list[str], n: int) -> pl.DataFrame:
+    """All of a table's values, sorted, with the ids of their buckets."""
+    values = _distinct(frame, fields)
+    ids = pl.Series("id", [1 + bucket(value, n) for value in values], dtype=pl.Int32)
     return pl.DataFrame([ids, values])
 
 
@@ -131,10 +165,11 @@ def _to_ids(column: pl.Series, values: pl.DataFrame) -> pl.Series:
     )
 
 
-def _absent(ids: pl.Series) -> dict[str, int]:
-    """How many values are missing, and how many unknown."""
+def _absent(ids: pl.Series, hashed: bool) -> dict[str, int]:
+    """How many values are missing, and how many unknown; with hashing, none is unknown."""
     flat = _values(ids)
-    return {"missing": int((flat == MISSING).sum()), "unknown": int((flat == UNKNOWN).sum())}
+    unknown = 0 if hashed else int((flat == UNKNOWN).sum())
+    return {"missing": int((flat == MISSING).sum()), "unknown": unknown}
 
 
 def _width(ids: pl.Series) -> int:
@@ -146,5 +181,6 @@ def _padded(ids: pl.Series, width: int) -> pl.Series:
     """Lists filled up to one length; plain ids where one column is enough."""
     if width == 1:
         return ids.list.first()
-    padding = pl.Series([[PADDING] * width] * len(ids), dtype=pl.List(pl.Int32))
-    return ids.list.concat(padding).list.head(width).rename(ids.name)
+    padded = np.full((len(ids), width), PADDING, dtype=np.int32)
+    padded[np.arange(width) < ids.list.len().to_numpy()[:, None]] = ids.explode().to_numpy()
+    return pl.Series(ids.name, padded).arr.to_list()

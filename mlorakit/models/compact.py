@@ -7,9 +7,16 @@ from torch import Tensor, nn
 
 from mlorakit.models.lt4rec import LT4REC, Mask
 
+_ROWS_AT_ONCE = 64
+"""On a CPU: what the layers pass on then stays in its cache. 4,096 rows at a time take 4 times as
+long if each layer takes all of them."""
+
 
 class SparseLinear(nn.Module):
-    """x W^T + b, where W keeps only its weights that are not masked, in compressed rows (CSR).
+    """W x + b, where W keeps only its weights that are not masked, in compressed rows (CSR).
+
+    A row of data is a column here: the product then runs along memory, several times faster on a
+    CPU than across it.
 
     Args:
         weight: of shape (n_out, n_in).
@@ -40,8 +47,8 @@ class SparseLinear(nn.Module):
         self.register_buffer("bias", bias.detach().clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, n_in) to (B, n_out)."""
-        return torch.addmm(self.bias.unsqueeze(1), self.weight, x.t()).t()
+        """(n_in, B) to (n_out, B)."""
+        return torch.addmm(self.bias.unsqueeze(1), self.weight, x)
 
 
 class CompactTicket(nn.Module):
@@ -81,9 +88,17 @@ class CompactTicket(nn.Module):
             for weight, keep, bias in zip(weights, keeps, biases, strict=True)
         )
 
+    def represent(self, x: Tensor) -> Tensor:
+        """The trunk's inputs, (B, n_in), to its output, (B, n_out)."""
+        size = _ROWS_AT_ONCE if x.device.type == "cpu" else max(len(x), 1)
+        found = []
+        for part in x.split(size):
+            columns = part.t().contiguous()
+            for layer in self.trunk:
+                columns = torch.relu(layer(columns))
+            found.append(columns.t())
+        return torch.cat(found)
+
     def forward(self, ids: Tensor) -> Tensor:
         """Ids of shape (B, C) to the task's logits, (B,)."""
-        x = self.input(ids)
-        for layer in self.trunk:
-            x = torch.relu(layer(x))
-        return self.head(x).squeeze(1)
+        return self.head(self.represent(self.input(ids))).squeeze(1)

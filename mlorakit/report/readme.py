@@ -1,32 +1,38 @@
-"""`python -m mlorakit.report.readme`: put the committed results table into README.md."""
+"""`python -m mlorakit.report.readme`: put the committed results tables into README.md."""
 
 import re
 from pathlib import Path
 
 from mlorakit import paths
 
-_BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
+BLOCKS = {"results": "mlora_comparison", "lt4rec-results": "lt4rec_tasks"}
+"""The README's marked blocks, and the table that each shows."""
 
 
-def with_results(readme: str, table: str) -> str:
-    """README text whose results block holds the table.
+def with_results(readme: str, table: str, block: str = "results") -> str:
+    """README text whose block holds the table.
 
     Raises:
-        ValueError: the README has no results block.
+        ValueError: the README has no such block.
     """
-    if not _BLOCK.search(readme):
-        raise ValueError("README.md lacks the lines <!-- results --> and <!-- /results -->.")
-    return _BLOCK.sub(lambda found: f"{found[1]}{table}{found[2]}", readme)
+    found = re.compile(rf"(<!-- {block} -->\n).*?(<!-- /{block} -->)", re.DOTALL)
+    if not found.search(readme):
+        raise ValueError(f"README.md lacks the lines <!-- {block} --> and <!-- /{block} -->.")
+    return found.sub(lambda match: f"{match[1]}{table}{match[2]}", readme)
 
 
-def results_table() -> str:
-    """reports/tables/mlora_comparison.md."""
-    return paths.reports_dir("tables", "mlora_comparison.md").read_text()
+def updated(readme: str, folder: Path) -> str:
+    """README text with the tables of a folder; a block whose table was not made stays as it is."""
+    for block, name in BLOCKS.items():
+        path = folder / f"{name}.md"
+        if path.is_file():
+            readme = with_results(readme, path.read_text(), block)
+    return readme
 
 
 def update(readme: Path) -> None:
-    """Rewrite the results block of README.md."""
-    readme.write_text(with_results(readme.read_text(), results_table()))
+    """Rewrite the results blocks of README.md."""
+    readme.write_text(updated(readme.read_text(), paths.reports_dir("tables")))
 
 
 if __name__ == "__main__":

@@ -59,4 +59,5 @@ def read_histories() -> pd.DataFrame:
         MissingCellsError: some have not been trained.
     """
     cells = _cells(paths.reports_dir("history"), ".csv")
-    return pd.concat([pd.read_csv(path).assign(**keys) for keys, path in cells], ignore_index=True)
+    frames = [pd.read_csv(path).assign(**keys) for keys, path in cells]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Callable
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -40,14 +41,21 @@ def data_statistics(datasets: tuple[str, ...]) -> pd.DataFrame:
                     "positive_share": positives / total,
                 }
             )
-    return pd.DataFrame(rows).astype({"users": "Int64", "items": "Int64"})
+    return _typed(rows, {"users": "Int64", "items": "Int64"})
 
 
-def row_account(datasets: tuple[str, ...]) -> pd.DataFrame:
-    """A row per raw file and reason: rows read, kept and rejected."""
+def row_account(
+    datasets: tuple[str, ...], folder: Callable[[str], Path] = paths.processed_dir
+) -> pd.DataFrame:
+    """A row per raw file and reason: rows read, kept and rejected.
+
+    Args:
+        datasets: names.
+        folder: where one lies.
+    """
     rows = []
     for name in datasets:
-        for file in describe(paths.processed_dir(name))[0]["rows"]:
+        for file in describe(folder(name))[0]["rows"]:
             head = {"dataset": name, "file": file["file"], "read": file["read"]}
             rows.append(head | {"kept": file["kept"], "rejected": 0, "reason": ""})
             rows[-1]["rejected"] = sum(file["rejected"].values())
@@ -62,9 +70,12 @@ def wauc(metrics: list[dict]) -> pd.DataFrame:
     """A row per cell: WAUC over seeds, epochs, parameters."""
     keys = ("dataset", "backbone", "variant", "batch_order", "n_seeds", "wauc_mean", "wauc_std")
     more = ("epochs_mean", "params", "params_added", "params_embedding")
-    return pd.DataFrame([{k: m[k] for k in (*keys, *more)} for m in metrics]).astype(
-        {"wauc_std": float}
-    )
+    return _typed([{k: m[k] for k in (*keys, *more)} for m in metrics], {"wauc_std": float})
+
+
+def _typed(rows: list[dict], types: dict[str, Any]) -> pd.DataFrame:
+    """A frame of rows; without rows it has no columns that could be of a type."""
+    return pd.DataFrame(rows).astype(types) if rows else pd.DataFrame()
 
 
 def domain_auc(metrics: list[dict]) -> pd.DataFrame:
@@ -133,6 +144,8 @@ def _grid_order(metrics: list[dict]) -> Callable[[dict], tuple[int, ...]]:
 
 def readable_comparison(frame: pd.DataFrame) -> pd.DataFrame:
     """The comparison as a person reads it: titles, four decimals, ± where there are seeds."""
+    if frame.empty:
+        return frame
     variants = [v for v in ("base", "control", "mlora") if v in frame.columns]
     rows = []
     for _, r in frame.iterrows():
@@ -155,6 +168,8 @@ def readable_comparison(frame: pd.DataFrame) -> pd.DataFrame:
 
 def readable_wauc(frame: pd.DataFrame) -> pd.DataFrame:
     """`wauc` as a person reads it."""
+    if frame.empty:
+        return frame
     return pd.DataFrame(
         {
             "data set": frame["dataset"],
@@ -175,6 +190,8 @@ def readable_wauc(frame: pd.DataFrame) -> pd.DataFrame:
 
 def readable_domain_auc(frame: pd.DataFrame) -> pd.DataFrame:
     """`domain_auc` as a person reads it: a column per variant."""
+    if frame.empty:
+        return frame
     values = [with_spread(*v) for v in zip(frame["auc_mean"], frame["auc_std"], strict=True)]
     index = ["dataset", "batch_order", "backbone", "domain"]
     wide = frame.assign(auc=values).pivot_table("auc", index, "variant", aggfunc="first")

@@ -40,13 +40,29 @@ class Origin:
 
 def origin(datasets: tuple[str, ...], command: str) -> Origin:
     """The origin of a table over these data sets, from the project as it stands."""
+    folders = {name: paths.processed_dir(name) for name in datasets}
+    return _origin(folders, ("preprocess", "grid", "train"), "datasets", command)
+
+
+def task_origin(datasets: tuple[str, ...], command: str) -> Origin:
+    """The origin of a table over these data sets of two tasks, from the project as it stands."""
+    folders = {name: paths.task_dir(name) for name in datasets}
+    return _origin(folders, ("preprocess", "lt4rec"), "task_datasets", command)
+
+
+def _origin(
+    folders: dict[str, Path], sections: tuple[str, ...], described: str, command: str
+) -> Origin:
+    """Args: folders of the processed data sets; sections of params.yaml that count as a whole, and
+    the one that describes the data sets, of which only these count.
+    """
     params = paths.params()
-    sections = {k: params[k] for k in ("preprocess", "grid", "train")}
-    sections["datasets"] = {name: params["datasets"][name] for name in datasets}
+    values = {k: params[k] for k in sections}
+    values[described] = {name: params[described][name] for name in folders}
     return Origin(
         command=command,
-        data={name: describe(paths.processed_dir(name))[1] for name in datasets},
-        parameters=digest(sections),
+        data={name: describe(folder)[1] for name, folder in folders.items()},
+        parameters=digest(values),
         code=code_hash(),
     )
 
@@ -62,6 +78,8 @@ def write_table(
 ) -> None:
     """Write name.csv, name.md and name.tex, and note the origin in sources.json.
 
+    A table without rows, of a grid without data sets, is not written.
+
     Args:
         folder: of the tables.
         name: without suffix.
@@ -70,6 +88,8 @@ def write_table(
         caption: one sentence.
         readable: the content of Markdown and LaTeX, if other than `frame`.
     """
+    if frame.empty:
+        return
     folder.mkdir(parents=True, exist_ok=True)
     frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.8g", lineterminator="\n")
     shown = (frame if readable is None else readable).astype(object)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mlorakit.data.generated import GeneratedSpec, generate, generated_spec
+from mlorakit.data.described import described
+from mlorakit.data.generated import GeneratedSpec, generate
 from mlorakit.data.movielens import read_movielens
 from mlorakit.data.rows import DataError
 
@@ -66,7 +67,7 @@ def test_the_description_of_the_project_is_understood(
     set_params: SetParams, prepared: Path
 ) -> None:
     set_params(generated=asdict(SPEC))
-    assert generated_spec() == SPEC
+    assert described(GeneratedSpec, "generated") == SPEC
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,6 @@ def test_a_description_that_cannot_be_drawn_is_refused_in_one_sentence(
 ) -> None:
     set_params(generated=asdict(SPEC) | change)
     with pytest.raises(DataError) as refused:
-        generated_spec()
+        described(GeneratedSpec, "generated")
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)

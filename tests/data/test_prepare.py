@@ -54,6 +54,33 @@ def test_raw_files_may_go_elsewhere(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere" / "users.dat").is_file()
 
 
+@pytest.mark.parametrize("source", ["generated", "video_logs"])
+def test_generated_files_are_written_anew_only_if_something_changed(
+    small: Path, set_params: SetParams, source: str
+) -> None:
+    set_params(video_logs={"sessions": 20, "users": 5, "videos": 20, "parts": 1})
+    folder = prepare_raw(source)
+
+    def written() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+    first, content = written(), {path.name: path.read_bytes() for path in folder.iterdir()}
+    prepare_raw(source)
+    assert written() == first
+    for damaged in content:
+        (folder / damaged).write_bytes(b"other")
+        prepare_raw(source)
+        assert (folder / damaged).read_bytes() == content[damaged]
+        (folder / damaged).unlink()
+        prepare_raw(source)
+        assert (folder / damaged).read_bytes() == content[damaged]
+    set_params(**{source: {"seed": 99}})
+    prepare_raw(source)
+    changed = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert changed.keys() == content.keys()
+    assert changed != content
+
+
 @pytest.mark.usefixtures("small")
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(DataError, match="no data set 'movielenz'"):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import logging
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +18,7 @@ import pytest
 from mlorakit.data import routes, wheel
 from mlorakit.data.__main__ import main
 from mlorakit.data.routes import MIRROR
-from mlorakit.data.sources import SOURCES, FetchError, RawFile, Wheel, fetch
+from mlorakit.data.sources import SOURCES, Archive, FetchError, RawFile, Wheel, fetch
 
 if TYPE_CHECKING:
     from tests.data.conftest import Server, Tiny
@@ -29,6 +32,14 @@ def test_movielens_is_registered_with_its_three_files() -> None:
         "users.dat",
         "movies.dat",
     ]
+
+
+def test_the_sources_of_two_tasks_are_registered() -> None:
+    (sample,), (census,) = SOURCES["tencent"].files, SOURCES["census"].files
+    assert (sample.name, census.name) == ("part-r-00002.gz", "census-income.test")
+    assert sample.sha256 is not None
+    assert sample.sha256.startswith("27a61dbb")
+    assert census.mirror == "census-income/census-income.test.gz"
 
 
 def test_an_unknown_source_is_refused_with_the_valid_names(into: Path) -> None:
@@ -191,3 +202,94 @@ def test_movielens_comes_from_the_mirror(
     ratings, users, movies = fetch("movielens", tmp_path)
     lines = [len(path.read_bytes().splitlines()) for path in (ratings, users, movies)]
     assert lines == [1_000_209, 6_040, 3_883]  # ml-1m's README; 3,883 of its 3,952 MovieIDs exist
+
+
+@pytest.fixture
+def packed(tiny: Tiny, server: Server) -> RawFile:
+    """users.dat, published as users.dat.gz; the mirror has it packed too."""
+    url = server.serve("/users.dat.gz", gzip.compress(tiny.content["users.dat"]))
+    return RawFile("users.dat", tiny.sha256["users.dat"], "tiny/users.dat.gz", (url,))
+
+
+def test_a_packed_file_of_the_mirror_is_unpacked(
+    tiny: Tiny, packed: RawFile, mirror: Path, server: Server, into: Path
+) -> None:
+    (mirror / "users.dat.gz").write_bytes(gzip.compress(tiny.content["users.dat"]))
+    tiny.register(files=(packed,))
+    fetch("tiny", into)
+    assert tiny.alone_in(into, "users.dat")
+    assert server.asked == []
+
+
+def test_a_packed_file_at_a_url_is_unpacked(tiny: Tiny, packed: RawFile, into: Path) -> None:
+    tiny.register(files=(packed,))
+    fetch("tiny", into)
+    assert tiny.alone_in(into, "users.dat")
+
+
+def test_a_file_whose_own_name_ends_in_gz_stays_packed(
+    tiny: Tiny, mirror: Path, into: Path
+) -> None:
+    content = gzip.compress(b"1")
+    (mirror / "a.gz").write_bytes(content)
+    tiny.register(files=(RawFile("a.gz", hashlib.sha256(content).hexdigest(), "tiny/a.gz"),))
+    fetch("tiny", into)
+    assert (into / "a.gz").read_bytes() == content
+
+
+@pytest.mark.parametrize("damage", ["cut", "not gzip"])
+def test_a_packed_file_that_cannot_be_unpacked_is_told(
+    tiny: Tiny, packed: RawFile, mirror: Path, into: Path, damage: str
+) -> None:
+    content = gzip.compress(tiny.content["users.dat"])
+    (mirror / "users.dat.gz").write_bytes(content[:-9] if damage == "cut" else b"1::F")
+    tiny.register(files=(RawFile(packed.name, packed.sha256, packed.mirror),))
+    with pytest.raises(FetchError, match=r"mirror file .*users\.dat\.gz: "):
+        fetch("tiny", into)
+    assert tiny.alone_in(into)
+
+
+def tar_of(content: dict[str, bytes], compression: str = "gz") -> bytes:
+    """A tar with these files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=f"w:{compression}") as archive:
+        for name, data in content.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("compression", ["gz", ""])
+def test_files_of_a_tar_in_a_zip_are_taken(
+    tiny: Tiny, server: Server, into: Path, compression: str
+) -> None:
+    inside = {f"data/{name}": content for name, content in tiny.content.items()}
+    url = server.serve("/tiny.zip", tiny.zipped({"tiny.tar": tar_of(inside, compression)}))
+    tiny.register(archive=Archive(url, "data/", tar="tiny.tar"))
+    fetch("tiny", into)
+    assert tiny.alone_in(into, *tiny.content)
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({}, "the zip holds no tar tiny.tar"),
+        ({"tiny.tar": b"no tar at all"}, "the zip holds no tar tiny.tar"),
+        ({"tiny.tar": tar_of({"other": b"1"})}, "filename 'ratings.dat' not found"),
+        (
+            {"tiny.tar": tar_of({"ratings.dat": b"1" * 9999}, "")[:2000]},
+            r"tiny.zip (ratings.dat): ",
+        ),
+    ],
+)
+def test_a_tar_that_lacks_the_files_or_is_broken_is_told(
+    tiny: Tiny, server: Server, into: Path, members: dict, reason: str
+) -> None:
+    tiny.register(
+        archive=Archive(server.serve("/tiny.zip", tiny.zipped(members)), "", tar="tiny.tar")
+    )
+    with pytest.raises(FetchError) as caught:
+        fetch("tiny", into)
+    assert reason in str(caught.value)
+    assert tiny.alone_in(into)

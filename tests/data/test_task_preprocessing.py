@@ -9,7 +9,7 @@ import torch
 
 from mlorakit.data.rows import RowAccount
 from mlorakit.data.splits import split_clusters, split_rows
-from mlorakit.data.task_preprocessing import write_tasks
+from mlorakit.data.task_preprocessing import bucket, write_tasks
 from mlorakit.data.tasks import PADDING, load_tasks
 
 FRAME = pl.DataFrame(
@@ -102,6 +102,52 @@ def test_a_list_field_that_never_holds_two_values_is_single(tmp_path: Path) -> N
     data = load_tasks(tmp_path / "d")
     assert data.fields[-1].columns == 1
     assert data.train.ids[:, -1].tolist() == [2, 0]
+
+
+def test_a_value_falls_into_the_same_bucket_everywhere() -> None:
+    # `printf v1 | b2sum -l 64` prints 1c8a073540fe0bda; the first byte is the lowest.
+    assert bucket("v1", 1 << 64) == 0xDA0BFE4035078A1C
+    assert bucket("v1", 1000) == 0xDA0BFE4035078A1C % 1000
+    counts = np.bincount([bucket(f"v{i}", 10) for i in range(10_000)], minlength=10)
+    assert counts.min() > 900  # an even spread; a standard deviation is 30
+
+
+def test_full_buckets_hash_every_value_that_is_not_missing(tmp_path: Path) -> None:
+    buckets = {"user": 1000, "video": 10, "tag": 3}
+    content = write_tasks(
+        FRAME,
+        tmp_path / "full",
+        description={"name": "full", "binary": False},
+        tables=TABLES,
+        accounts=[],
+        buckets=buckets,
+    )
+    data = load_tasks(tmp_path / "full")
+    assert data.tables == {"user": 1001, "video": 11, "tag": 4}
+    first, second = data.train.ids.tolist()
+    assert first[0] == 1 + bucket("u2", 1000)
+    # Fields that share a table share the buckets, and a value of test alone has one too.
+    assert (first[1], second[2]) == (1 + bucket("a", 10), 1 + bucket("a", 10))
+    assert data.test.ids[0, 0] == 1 + bucket("u9", 1000)
+    assert data.test.ids[0, 3:].tolist() == [1 + bucket(tag, 3) for tag in "qxy"]
+    assert second[1] == second[3] == 0  # missing
+    assert content["missing_and_unknown"]["video"] == {"missing": 1, "unknown": 0}
+
+
+def test_columns_for_floors_are_kept_beside_the_ids(tmp_path: Path) -> None:
+    frame = FRAME.with_columns(position=pl.Series([3, None, 1, 0]), other=pl.lit(1))
+    write_tasks(
+        frame,
+        tmp_path / "d",
+        description={"name": "d", "binary": False},
+        tables=TABLES,
+        accounts=[],
+    )
+    train = pl.read_parquet(tmp_path / "d" / "train.parquet")
+    assert train["position"].dtype == pl.Float64
+    assert train["position"].to_list() == [3, None]
+    assert "other" not in train.columns
+    assert load_tasks(tmp_path / "d").train.ids.shape == (2, 6)
 
 
 @pytest.mark.parametrize("clusters", [5, 10, 101])

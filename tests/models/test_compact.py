@@ -39,6 +39,17 @@ def test_the_logits_are_those_of_the_masked_network(
     assert compact.kept <= kept(mask)
 
 
+def test_rows_are_served_in_any_number(two_tasks: TaskData) -> None:
+    model = trained(two_tasks)
+    compact = CompactTicket(model, random_mask(model, 0.5), "ctr")
+    ids = two_tasks.test.ids
+    with torch.no_grad():
+        together = compact(ids)  # 200 rows, more than pass the trunk at once
+        assert compact(ids[:0]).shape == (0,)
+        for rows in (1, 64, 65):
+            torch.testing.assert_close(compact(ids[:rows]), together[:rows])
+
+
 def test_units_that_nothing_reads_or_that_read_nothing_go(two_tasks: TaskData) -> None:
     model = trained(two_tasks)
     mask = full_mask(model)
@@ -55,4 +66,4 @@ def test_a_kept_weight_of_zero_is_kept() -> None:
     weight = torch.tensor([[0.0, 2.0]])
     layer = SparseLinear(weight, torch.tensor([[1.0, 0.0]]), torch.tensor([3.0]))
     assert layer.weight._nnz() == 1
-    assert layer(torch.tensor([[5.0, 7.0]])).tolist() == [[3.0]]
+    assert layer(torch.tensor([[5.0], [7.0]])).tolist() == [[3.0]]

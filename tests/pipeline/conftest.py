@@ -22,7 +22,7 @@ PARTS = (
 )
 
 TINY = {
-    "sources": ["generated"],
+    "sources": ["generated", "video_logs"],
     "generated": {
         "users": 60, "movies": 40, "ratings": 1500, "rank": 2, "shift": 1.0, "seed": 7,
     },
@@ -32,8 +32,17 @@ TINY = {
         "variants": ["base", "control", "mlora"],
         "batch_orders": ["mixed"],
     },
+    "video_logs": {
+        "sessions": 150, "users": 60, "videos": 80, "overlap": 0.5, "signal": 1.5,
+        "position_bias": 0.4, "parts": 2, "seed": 7,
+    },
 }  # fmt: skip
 TINY_TRAIN = {"seeds": "1,2", "hidden": "8,4", "batch_size": 256, "max_epochs": 2, "threads": 1}
+TINY_LT4REC = {
+    "datasets": ["video_logs"], "methods": ["sparse", "mmoe"], "seeds": "1,2", "rounds": 2,
+    "embedding_size": 4, "hidden": "8,4", "expert_hidden": "4", "epochs": 2, "batch_size": 128,
+    "bootstrap": 20, "threads": 1,
+}  # fmt: skip
 
 
 class Project:
@@ -94,6 +103,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Proje
                 shutil.copy(source, root / part)
         params = yaml.safe_load((root / "params.yaml").read_text()) | TINY
         params["train"] |= TINY_TRAIN
+        params["lt4rec"] |= TINY_LT4REC
         (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
         project = Project(root)
         project.run("git", "init", "--quiet")

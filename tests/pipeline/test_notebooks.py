@@ -16,6 +16,11 @@ pytestmark = pytest.mark.xdist_group("notebooks")
 
 SMALL = ("-p", "dataset", "generated", "-p", "hidden", "8,4", "-p", "batch_size", "256")
 
+SMALL_TASKS = (
+    *("-p", "dataset", "video_logs", "-p", "embedding_size", "4", "-p", "hidden", "8,4"),
+    *("-p", "batch_size", "64", "-p", "threads", "1"),
+)
+
 
 @pytest.fixture(scope="module")
 def project(make_project: Callable[[], Project]) -> Project:
@@ -24,6 +29,11 @@ def project(make_project: Callable[[], Project]) -> Project:
 
 def metrics_of(project: Project, cell: str) -> dict:
     return json.loads((project.root / f"reports/scratch/metrics/generated/{cell}.json").read_text())
+
+
+def lt4rec_metrics(project: Project, cell: str) -> dict:
+    folder = project.root / "reports/scratch/lt4rec/metrics/video_logs"
+    return json.loads((folder / f"{cell}.json").read_text())
 
 
 def test_train_works_alone_and_prepares_its_data(project: Project) -> None:
@@ -93,6 +103,92 @@ def test_a_killed_run_goes_on_and_ends_the_same(project: Project) -> None:
         "control",
     )
     command = ("papermill", "notebooks/train.ipynb", "out.ipynb", *settings)
+    _kill_once_there_is(project, command, "*.safetensors")
+    printed = project.run(*command, "--log-output")
+    assert "epoch 1:" not in printed, "the run started anew instead of going on"
+    resumed = metrics_of(project, "deepfm-control-mixed")
+    assert not list((project.root / ".checkpoints").rglob("*.safetensors"))
+    project.run(*command)
+    assert metrics_of(project, "deepfm-control-mixed") == resumed
+
+
+def test_prune_works_alone_and_prepares_its_data(project: Project) -> None:
+    command = ("papermill", "notebooks/prune.ipynb", "out.ipynb", *SMALL_TASKS)
+    more = ("-p", "task", "cvr", "-p", "rounds", "1", "-p", "final_rate", "0.5", "-p", "seeds", "3")
+    project.run(*command, *more)
+    metrics = lt4rec_metrics(project, "prune-cvr")
+    assert list(metrics["rounds"]) == ["0", "1"]
+    # 20 fields of size 4: 400 products and 80 values.
+    assert metrics["total"] == 480 * 8 + 8 * 4
+    assert metrics["rounds"]["1"]["kept_share"] == 0.5
+    assert list(metrics["rounds"]["1"]["seeds"]) == ["3"]
+
+
+def test_a_killed_prune_goes_on_and_ends_with_the_same_bytes(project: Project) -> None:
+    settings = ("-p", "task", "ctr", "-p", "rounds", "2", "-p", "epochs", "15", "-p", "seeds", "3")
+    command = ("papermill", "notebooks/prune.ipynb", "out.ipynb", *SMALL_TASKS, *settings)
+    _kill_once_there_is(project, command, "training-1.safetensors")  # in round 1
+    printed = project.run(*command, "--log-output")
+    assert "round 0" not in printed, "the run started anew instead of going on"
+    assert "round 1, epoch 1:" not in printed, "the round started anew instead of going on"
+    results = ("reports/scratch/lt4rec",)
+    resumed = project.files(*results)
+    assert not list((project.root / ".checkpoints").rglob("*.safetensors"))
+    project.run(*command)
+    assert project.files(*results) == resumed
+
+
+def test_select_works_alone_and_finds_what_is_missing(project: Project) -> None:
+    into = ("-p", "into", "reports/scratch/lt4rec", "-p", "dataset", "video_logs")
+    project.run("papermill", "notebooks/select.ipynb", "out.ipynb", *into)
+    chosen = lt4rec_metrics(project, "select")
+    for task, choice in chosen.items():
+        rounds = lt4rec_metrics(project, f"prune-{task}")["rounds"]
+        best = min(list(rounds)[1:], key=lambda k: rounds[k]["validation_loss"])
+        assert choice["round"] == int(best)
+        assert choice["kept"] == rounds[best]["kept"]
+
+
+def test_multitask_works_alone_and_finds_and_chooses_tickets(project: Project) -> None:
+    into = ("-p", "into", "build/alone", "-p", "seeds", "5", "-p", "bootstrap", "5")
+    project.run("papermill", "notebooks/multitask.ipynb", "out.ipynb", *SMALL_TASKS, *into)
+    made = project.root / "build/alone/metrics/video_logs"
+    assert sorted(path.name for path in made.iterdir()) == [
+        "multitask-sparse.json",
+        "prune-ctr.json",
+        "prune-cvr.json",
+        "select.json",
+    ]
+    metrics, chosen = (
+        json.loads((made / f"{name}.json").read_text()) for name in ("multitask-sparse", "select")
+    )
+    assert metrics["kept"] == {task: choice["kept"] for task, choice in chosen.items()}
+    assert list(metrics["seeds"]) == ["5"]
+
+
+def test_the_released_protocol_and_layout_run(project: Project) -> None:
+    into = ("-p", "into", "build/released", "-p", "protocol", "released", "-p", "seeds", "5")
+    layout = ("-p", "released_layout", "build/masks")
+    for task in ("ctr", "cvr"):
+        more = ("-p", "task", task, "-p", "rounds", "1", "-p", "final_rate", "0.5", *into, *layout)
+        project.run("papermill", "notebooks/prune.ipynb", "out.ipynb", *SMALL_TASKS, *more)
+    more = ("-p", "dataset", "video_logs", "-p", "into", "build/released", *layout)
+    project.run("papermill", "notebooks/select.ipynb", "out.ipynb", *more)
+    masks = project.root / "build/masks/seed-5"
+    assert sorted(path.relative_to(masks).as_posix() for path in masks.rglob("*.pkl")) == [
+        "mtl/mask/0.pkl",
+        "mtl/mask/1.pkl",
+        "single/chk_points/ctr/mask/1_50.00%.pkl",
+        "single/chk_points/cvr/mask/1_50.00%.pkl",
+    ]
+    more = (*into, "-p", "masks", "build/masks/seed-5")
+    project.run("papermill", "notebooks/multitask.ipynb", "out.ipynb", *SMALL_TASKS, *more)
+    path = project.root / "build/released/metrics/video_logs/multitask-sparse.json"
+    assert json.loads(path.read_text())["kept"]["ctr"] == (480 * 8 + 8 * 4) / 2
+
+
+def _kill_once_there_is(project: Project, command: tuple[str, ...], checkpoint: str) -> None:
+    """Start a notebook and kill it once it has written a checkpoint, which must stay."""
     process = subprocess.Popen(
         command,
         cwd=project.root,
@@ -103,19 +199,12 @@ def test_a_killed_run_goes_on_and_ends_the_same(project: Project) -> None:
     )
     checkpoints = project.root / ".checkpoints"
     deadline = time.monotonic() + 120
-    while not list(checkpoints.rglob("*.safetensors")):
+    while not list(checkpoints.rglob(checkpoint)):
         assert process.poll() is None, "training ended before it could be killed"
         assert time.monotonic() < deadline, "no checkpoint appeared"
         time.sleep(0.01)
     _kill_session(process)
-    assert list(checkpoints.rglob("*.safetensors")), "the checkpoint went with the killed run"
-
-    printed = project.run(*command, "--log-output")
-    assert "epoch 1:" not in printed, "the run started anew instead of going on"
-    resumed = metrics_of(project, "deepfm-control-mixed")
-    assert not list(checkpoints.rglob("*.safetensors"))
-    project.run(*command)
-    assert metrics_of(project, "deepfm-control-mixed") == resumed
+    assert list(checkpoints.rglob(checkpoint)), "the checkpoint went with the killed run"
 
 
 def _kill_session(process: subprocess.Popen) -> None:

@@ -11,7 +11,13 @@ from .conftest import Project
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
-COMPARED = ("reports/tables", "reports/metrics", "reports/history", "reports/notebooks")
+COMPARED = (
+    "reports/tables",
+    "reports/metrics",
+    "reports/history",
+    "reports/lt4rec",
+    "reports/notebooks",
+)
 ALSO_COMPARED = ("reports/figures", "reports/site", "reports/cells", "data/processed", "data/raw")
 
 
@@ -30,11 +36,27 @@ def test_one_command_makes_every_table_and_figure(reproduced: Project) -> None:
         "mlora_wauc",
         "mlora_comparison",
         "mlora_domain_auc",
+        "lt4rec_data",
+        "lt4rec_row_account",
+        "lt4rec_floors",
+        "lt4rec_tasks",
+        "lt4rec_differences",
+        "lt4rec_selection",
+        "lt4rec_overlap",
+        "lt4rec_fields",
     )
     for table in tables:
         for suffix in ("csv", "md", "tex"):
             assert made[f"reports/tables/{table}.{suffix}"]
-    for figure in ("training_curves_generated_mixed", "wauc_generated_mixed"):
+    figures = (
+        "training_curves_generated_mixed",
+        "wauc_generated_mixed",
+        "lt4rec_scores_video_logs",
+        "lt4rec_overlap_video_logs",
+        "lt4rec_fields_video_logs",
+        "lt4rec_curves_video_logs",
+    )
+    for figure in figures:
         assert made[f"reports/figures/{figure}.png"].startswith(b"\x89PNG")
         assert b"<svg" in made[f"reports/figures/{figure}.svg"]
 
@@ -52,6 +74,33 @@ def test_the_wauc_table_has_a_row_per_cell(reproduced: Project) -> None:
         assert float(row["epochs_mean"]) == 2
     params = [int(row["params"]) for row in rows]
     assert params[0] < params[1] < params[2]
+
+
+def test_the_lt4rec_table_has_a_row_per_method_and_ticket(reproduced: Project) -> None:
+    with (reproduced.root / "reports/tables/lt4rec_tasks.csv").open() as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert sorted(rows) == ["mmoe", "single", "sparse", "ticket-1", "ticket-2"]
+    for row in rows.values():
+        assert row["dataset"] == "video_logs"
+        assert int(row["n_seeds"]) == 2
+        assert float(row["ctr_auc_low"]) <= float(row["ctr_auc"]) <= float(row["ctr_auc_high"])
+        assert 0 < float(row["cvr_mse_low"]) <= float(row["cvr_mse"])
+    shares = [float(rows[name]["kept_share"]) for name in ("single", "ticket-1", "ticket-2")]
+    assert shares == pytest.approx([1, 0.2**0.5, 0.2], abs=1e-3)
+
+
+def test_sparse_sharing_takes_the_tickets_that_were_chosen(reproduced: Project) -> None:
+    metrics = {
+        name: json.loads(
+            (reproduced.root / f"reports/lt4rec/metrics/video_logs/{name}.json").read_text()
+        )
+        for name in ("prune-ctr", "prune-cvr", "select", "multitask-sparse")
+    }
+    for task, choice in metrics["select"].items():
+        rounds = metrics[f"prune-{task}"]["rounds"]
+        assert choice["kept"] == rounds[str(choice["round"])]["kept"]
+        assert metrics["multitask-sparse"]["kept"][task] == choice["kept"]
+    assert list(metrics["multitask-sparse"]["seeds"]) == ["1", "2"]
 
 
 def test_two_clean_runs_give_the_same_bytes(
@@ -137,7 +186,8 @@ def test_metrics_and_plots_show(reproduced: Project) -> None:
 def test_an_experiment_changes_a_parameter(make_project: Callable[[], Project]) -> None:
     project = make_project()
     changes = ("-S", "train.max_epochs=1", "-S", "grid.variants=[base]", "-S", 'train.seeds="5"')
-    project.run("dvc", "exp", "run", *changes, "tables")
+    without = ("-S", "lt4rec.datasets=[]")
+    project.run("dvc", "exp", "run", *changes, *without, "tables")
     with (project.root / "reports/tables/mlora_wauc.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert (row["variant"], row["n_seeds"], float(row["epochs_mean"])) == ("base", "1", 1)

@@ -87,3 +87,10 @@ def test_results_of_other_cells_are_no_part_of_the_grid(
 ) -> None:
     set_params(grid={"backbones": ["mlp"]})
     assert {m["backbone"] for m in read_metrics()} == {"mlp"}
+
+
+@pytest.mark.usefixtures("reports")
+def test_a_grid_without_data_sets_has_no_results(set_params: SetParams) -> None:
+    set_params(grid={"datasets": []})
+    assert read_metrics() == []
+    assert read_histories().empty

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mlorakit import paths
 from mlorakit.data.prepare import prepare_dataset
 from mlorakit.report.tables import (
     comparison,
@@ -258,4 +259,20 @@ def test_the_account_of_rows_names_each_reason(prepared_project: Path) -> None:
         ["a.dat", 10, 7, 2, "too long"],
         ["a.dat", 10, 7, 1, "too old"],
         ["b.dat", 4, 4, 0, ""],
+    ]
+
+
+def test_an_empty_grid_has_empty_tables() -> None:
+    for frame in (wauc([]), domain_auc([]), comparison([]), data_statistics(()), row_account(())):
+        assert frame.empty
+    for readable in (readable_wauc, readable_domain_auc, readable_comparison):
+        assert readable(pd.DataFrame()).empty
+
+
+@pytest.mark.usefixtures("tree")
+def test_rows_of_two_tasks_are_accounted_for_in_their_own_folder() -> None:
+    frame = row_account(("census",), paths.task_dir)
+    assert frame[["file", "read", "kept", "rejected", "reason"]].to_numpy().tolist() == [
+        ["rows.gz", 103, 100, 3, ""],
+        ["rows.gz", 103, 100, 3, "odd"],
     ]

@@ -11,7 +11,9 @@ import pytest
 from nbformat.v4 import new_notebook
 
 from mlorakit.data.rows import DataError
-from mlorakit.report.writing import Origin, markdown_table, origin, write_table
+from mlorakit.report.writing import Origin, markdown_table, origin, task_origin, write_table
+
+from .conftest import Tree
 
 SetParams = Callable[..., None]
 
@@ -104,6 +106,10 @@ def test_sources_are_kept_by_table_and_in_full(tmp_path: Path) -> None:
     }
 
 
+def test_a_table_without_rows_is_not_written(tmp_path: Path) -> None:
+    assert written(tmp_path, pd.DataFrame()) == {}
+
+
 @pytest.fixture
 def notebooks(prepared_project: Path) -> Path:
     folder = prepared_project / "notebooks"
@@ -126,6 +132,22 @@ def test_the_origin_is_that_of_the_project(prepared_project: Path, set_params: S
     assert changed.code == first.code
     (prepared_project / "mlorakit" / "new.py").write_text("x = 1\n")
     assert origin(("generated",), "dvc repro tables").code != first.code
+
+
+@pytest.mark.usefixtures("notebooks")
+def test_the_origin_of_two_tasks_is_that_of_their_data_and_settings(
+    tree: Tree, set_params: SetParams
+) -> None:
+    first = task_origin(("movielens", "census"), "dvc repro tables")
+    path = tree.root / "data" / "processed" / "tasks" / "census" / "dataset.json"
+    assert list(first.data) == ["movielens", "census"]
+    assert first.data["census"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    set_params(train={"dropout": 0.1}, task_datasets={"other": {}})  # no part of these tables
+    assert task_origin(("movielens", "census"), "dvc repro tables") == first
+    set_params(lt4rec={"rounds": 7})
+    changed = task_origin(("movielens", "census"), "dvc repro tables")
+    assert changed.parameters != first.parameters
+    assert changed.data == first.data
 
 
 @pytest.mark.usefixtures("notebooks")

@@ -1,0 +1,116 @@
+"""tables.ipynb and figures.ipynb on stored results, with either part or both."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import nbformat
+import pandas as pd
+import pytest
+
+from .conftest import Cell, Tree
+
+SetParams = Callable[..., None]
+
+MLORA = ("data_statistics", "row_account", "mlora_wauc", "mlora_comparison", "mlora_domain_auc")
+LT4REC = (
+    "lt4rec_data",
+    "lt4rec_row_account",
+    "lt4rec_floors",
+    "lt4rec_tasks",
+    "lt4rec_differences",
+    "lt4rec_selection",
+    "lt4rec_overlap",
+    "lt4rec_fields",
+)
+
+
+@pytest.fixture
+def run(checkout: Path) -> Iterator[Callable[[str], None]]:
+    """Runs a notebook's cells in this process, in the current folder."""
+
+    def execute(name: str) -> None:
+        notebook = nbformat.read(checkout / "notebooks" / f"{name}.ipynb", as_version=4)
+        namespace: dict = {"In": []}
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                namespace["In"].append(cell.source)
+                exec(compile(cell.source, name, "exec"), namespace)
+
+    with mpl.rc_context():
+        plt.switch_backend("agg")
+        yield execute
+        plt.close("all")
+
+
+@pytest.fixture
+def results(prepared_project: Path, tree: Tree, set_params: SetParams, cell: Cell) -> Path:
+    """Results of both parts in a project."""
+    set_params(
+        grid={
+            "datasets": ["generated"],
+            "backbones": ["mlp"],
+            "variants": ["base", "mlora"],
+            "batch_orders": ["mixed"],
+        }
+    )
+    for variant in ("base", "mlora"):
+        name = f"generated/mlp-{variant}-mixed"
+        metrics = prepared_project / "reports" / "metrics" / f"{name}.json"
+        history = prepared_project / "reports" / "history" / f"{name}.csv"
+        for path in (metrics, history):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        metrics.write_text(json.dumps(cell("mlp", variant, {"1": 0.7})))
+        history.write_text("seed,epoch,validation_auc\n1,1,0.6\n1,2,0.7\n")
+    return tree.root
+
+
+def written(folder: Path, suffix: str) -> set[str]:
+    return {path.stem for path in folder.glob(f"*.{suffix}")}
+
+
+def test_both_parts_make_their_tables(results: Path, run: Callable[[str], None]) -> None:
+    run("tables")
+    folder = results / "reports" / "tables"
+    for suffix in ("csv", "md", "tex"):
+        assert written(folder, suffix) == {*MLORA, *LT4REC}
+    sources = json.loads((folder / "sources.json").read_text())
+    assert set(sources["mlora_wauc"]["data"]) == {"generated"}
+    assert set(sources["lt4rec_tasks"]["data"]) == {"movielens", "census"}
+    frame = pd.read_csv(folder / "lt4rec_tasks.csv")
+    assert len(frame) == 2 * 5
+    columns = {"ctr_auc", "ctr_auc_low", "ctr_auc_high", "cvr_mse", "cvr_mse_low", "cvr_mse_high"}
+    assert columns | {"dataset", "method", "kept_share", "n_seeds"} <= set(frame)
+    page = (folder / "lt4rec_tasks.md").read_text()
+    assert "| census, 100 records | position in the list | 0.6000 (0.5500 to 0.6500) |" in page
+
+
+def test_both_parts_make_their_figures(results: Path, run: Callable[[str], None]) -> None:
+    run("figures")
+    names = {"training_curves_generated_mixed", "wauc_generated_mixed"}
+    names |= {
+        f"lt4rec_{kind}_{dataset}"
+        for kind in ("scores", "overlap", "fields", "curves")
+        for dataset in ("movielens", "census")
+    }
+    for suffix in ("png", "svg"):
+        assert written(results / "reports" / "figures", suffix) == names
+
+
+@pytest.mark.parametrize(("section", "left"), [("grid", LT4REC), ("lt4rec", MLORA)])
+def test_a_part_without_data_sets_has_neither(
+    section: str,
+    left: tuple[str, ...],
+    results: Path,
+    set_params: SetParams,
+    run: Callable[[str], None],
+) -> None:
+    set_params(**{section: {"datasets": []}})
+    run("tables")
+    run("figures")
+    assert written(results / "reports" / "tables", "csv") == set(left)
+    figures = written(results / "reports" / "figures", "png")
+    assert figures
+    assert all(name.startswith("lt4rec_") == (section == "grid") for name in figures)
