@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from mlorakit.data.tasks import TaskRows
 from mlorakit.losses import focal_loss, masked_squared_error
 from mlorakit.models.lt4rec import Mask
-from mlorakit.tensor_files import of_prefix, read_tensors, with_prefix, write_tensors
+from mlorakit.runtime import epoch_seed
+from mlorakit.tensor_files import (
+    of_prefix,
+    optimizer_tensors,
+    read_tensors,
+    restore_optimizer,
+    with_prefix,
+    write_tensors,
+)
 
 LOSS_WEIGHT = {"ctr": 1.0, "cvr": 1.5}
 """Of a task's loss in multi-task training, as in the released code."""
@@ -113,8 +121,7 @@ def train_epoch(
     """
     tasks = tuple(optimizers)
     weigh = len(tasks) > 1
-    # Mixed by a large prime, so that no two (seed, epoch) share a stream.
-    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
+    generator = torch.Generator().manual_seed(epoch_seed(settings.seed, epoch))
     model.train()
     zero = torch.zeros((), dtype=torch.float64, device=rows.click.device)
     total, count = {task: zero.clone() for task in tasks}, dict.fromkeys(tasks, 0)
@@ -182,8 +189,7 @@ def _keep(
 ) -> None:
     tensors = with_prefix(model.state_dict(), "model")
     for number, optimizer in enumerate(_distinct(optimizers)):
-        for index, values in optimizer.state_dict()["state"].items():
-            tensors |= with_prefix(values, f"optimizer-{number}.{index}")
+        tensors |= with_prefix(optimizer_tensors(optimizer), f"optimizer-{number}")
     write_tensors(path, tensors, {"epochs": [asdict(epoch) for epoch in history]})
 
 
@@ -193,9 +199,5 @@ def _restore(
     tensors, header = read_tensors(path, str(next(model.parameters()).device))
     model.load_state_dict(of_prefix(tensors, "model"))
     for number, optimizer in enumerate(_distinct(optimizers)):
-        content = optimizer.state_dict()
-        for name, value in of_prefix(tensors, f"optimizer-{number}").items():
-            index, _, key = name.partition(".")
-            content["state"].setdefault(int(index), {})[key] = value
-        optimizer.load_state_dict(content)
+        restore_optimizer(optimizer, of_prefix(tensors, f"optimizer-{number}"))
     return [TaskEpoch(**epoch) for epoch in header["epochs"]]
