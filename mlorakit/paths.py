@@ -41,6 +41,14 @@ def reports_dir(*parts: str) -> Path:
     return root().joinpath("reports", *parts)
 
 
+def provenance_dir(into: str) -> Path:
+    """Where the provenance of results in a folder of the project goes: beside those of a run by
+    hand, but apart from the pipeline's own, which stages depend on.
+    """
+    ours = into in ("reports", "reports/lt4rec")
+    return reports_dir("provenance") if ours else root() / into / "provenance"
+
+
 def checkpoint_dir(key: str) -> Path:
     """Where an unfinished training run keeps its state. Not under an output of DVC, which removes
     a stage's outputs before it runs the stage again.

@@ -52,3 +52,11 @@ def test_a_change_of_the_parameters_is_seen(project: Path) -> None:
     path.write_text("train: {patience: 4}\n")
     os.utime(path, (2, 2))
     assert paths.params() == {"train": {"patience": 4}}
+
+
+def test_provenance_stands_beside_results_of_a_run_by_hand_and_apart_from_the_pipelines(
+    project: Path,
+) -> None:
+    for into in ("reports", "reports/lt4rec"):
+        assert paths.provenance_dir(into) == project / "reports/provenance"
+    assert paths.provenance_dir("reports/scratch") == project / "reports/scratch/provenance"
