@@ -211,21 +211,24 @@ def summarize_multitask(
 
 
 def multitask_history(results: list[MultitaskResult]) -> pd.DataFrame:
-    """A row per seed, epoch and task."""
+    """A row per seed, task and stretch of an epoch: where it ends, in epochs, its mean training
+    loss, and the validation loss where an epoch ends.
+    """
     return pd.DataFrame(
         [
             {
                 "seed": r.seed,
-                "epoch": epoch.number,
+                "epoch": epoch.number - 1 + place / len(losses),
                 "task": task,
-                "train_loss": epoch.train_loss[task],
-                "validation_loss": epoch.validation_loss[task],
+                "train_loss": loss,
+                "validation_loss": epoch.validation_loss[task] if place == len(losses) else None,
             }
             for r in results
             for epoch in r.history
-            for task in TASKS
+            for task, losses in epoch.curve.items()
+            for place, loss in enumerate(losses, 1)
         ]
-    )
+    ).astype({"validation_loss": float})
 
 
 def write_multitask(

@@ -5,6 +5,7 @@ Adam. A weight outside a task's mask has no gradient in that task's step and no 
 task's Adam, so the step leaves it as it is, to the bit.
 """
 
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from mlorakit.tensor_files import (
     with_prefix,
     write_tensors,
 )
+
+STRETCHES = 20
+"""Parts of an epoch, as equal in batches as can be, that the training curve shows one by one."""
 
 LOSS_WEIGHT = {"ctr": 1.0, "cvr": 1.5}
 """Of a task's loss in multi-task training, as in the released code."""
@@ -56,13 +60,18 @@ class TaskEpoch:
 
     Args:
         number: from 1.
-        train_loss: each task's mean loss over its batches.
+        curve: each task's mean loss over its batches, in each of `STRETCHES` parts of the epoch.
         validation_loss: each task's on validation after it; empty if it was not asked for.
     """
 
     number: int
-    train_loss: dict[str, float]
+    curve: dict[str, list[float]]
     validation_loss: dict[str, float]
+
+    @property
+    def train_loss(self) -> dict[str, float]:
+        """Each task's mean loss over the epoch."""
+        return {task: statistics.fmean(losses) for task, losses in self.curve.items()}
 
 
 def make_optimizers(
@@ -105,7 +114,7 @@ def train_epoch(
     masks: dict[str, Mask | None],
     settings: TaskFitSettings,
     epoch: int,
-) -> dict[str, float]:
+) -> dict[str, list[float]]:
     """One pass over the training rows.
 
     Args:
@@ -117,14 +126,14 @@ def train_epoch(
         epoch: from 1.
 
     Returns:
-        Each task's mean loss over its batches.
+        Each task's mean loss over its batches, in each of `STRETCHES` parts of them; fewer parts
+        where it has fewer batches.
     """
     tasks = tuple(optimizers)
     weigh = len(tasks) > 1
     generator = torch.Generator().manual_seed(epoch_seed(settings.seed, epoch))
     model.train()
-    zero = torch.zeros((), dtype=torch.float64, device=rows.click.device)
-    total, count = {task: zero.clone() for task in tasks}, dict.fromkeys(tasks, 0)
+    losses: dict[str, list[Tensor]] = {task: [] for task in tasks}
     for number, batch in enumerate(task_batches(rows, settings.batch_size, generator)):
         turn = tasks if settings.protocol == "described" else (tasks[number % len(tasks)],)
         for task in turn:
@@ -132,9 +141,16 @@ def train_epoch(
             optimizers[task].zero_grad()
             (loss * LOSS_WEIGHT[task] if weigh else loss).backward()
             optimizers[task].step()
-            total[task] += loss.detach()
-            count[task] += 1
-    return {task: total[task].item() / max(count[task], 1) for task in tasks}
+            losses[task].append(loss.detach())
+    return {task: _curve(of_batches) for task, of_batches in losses.items()}
+
+
+def _curve(losses: list[Tensor]) -> list[float]:
+    """Means of consecutive stretches."""
+    if not losses:
+        return []
+    parts = torch.stack(losses).double().tensor_split(min(STRETCHES, len(losses)))
+    return torch.stack([part.mean() for part in parts]).tolist()
 
 
 def fit_tasks(
@@ -168,8 +184,8 @@ def fit_tasks(
         history = _restore(checkpoint, model, optimizers)
     while len(history) < settings.epochs:
         number = len(history) + 1
-        loss = train_epoch(model, optimizers, rows, masks, settings, number)
-        history.append(TaskEpoch(number, loss, {} if validate is None else validate()))
+        curve = train_epoch(model, optimizers, rows, masks, settings, number)
+        history.append(TaskEpoch(number, curve, {} if validate is None else validate()))
         if checkpoint is not None:
             _keep(checkpoint, model, optimizers, history)
         on_epoch(history[-1])

@@ -260,9 +260,16 @@ def test_a_cell_is_written_and_read_back(method: str, project: Path, two_tasks: 
     }
     history = pd.read_csv(written[1])
     assert list(history.columns) == ["seed", "epoch", "task", "train_loss", "validation_loss"]
-    assert history[["seed", "epoch", "task"]].to_numpy().tolist() == [
+    of_epochs = history.dropna()  # where an epoch ends
+    assert of_epochs[["seed", "epoch", "task"]].to_numpy().tolist() == [
         [seed, epoch, task] for seed in (1, 2) for epoch in (1, 2) for task in TASKS
     ]
+    for seed, result in enumerate(results, 1):
+        for task in TASKS:
+            ours = history[(history["seed"] == seed) & (history["task"] == task)]
+            assert ours["epoch"].is_monotonic_increasing
+            curve = [loss for epoch in result.history for loss in epoch.curve[task]]
+            assert ours["train_loss"].tolist() == pytest.approx(curve)
     replicates = pl.read_parquet(written[2])
     assert replicates.schema["round"] == replicates.schema["replicate"] == pl.Int32
     assert replicates["round"].unique().to_list() == [-1]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from mlorakit import task_training
 from mlorakit.data.tasks import TASKS, TaskData
 from mlorakit.models.lt4rec import LT4REC, Mask
 from mlorakit.models.multitask import PLE, MMoE
@@ -174,3 +175,17 @@ def test_an_interrupted_run_ends_with_the_same_bits(two_tasks: TaskData, tmp_pat
     assert fit_tasks(network(two_tasks), two_tasks.train, masks, FAST, checkpoint=path) == expected
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name])
+
+
+def test_the_curve_is_the_mean_loss_of_consecutive_stretches(
+    two_tasks: TaskData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(FAST, batch_size=100)  # 6 batches
+    monkeypatch.setattr(task_training, "STRETCHES", 6)
+    single = fit_tasks(network(two_tasks), two_tasks.train, {"ctr": None}, settings)[0]
+    monkeypatch.setattr(task_training, "STRETCHES", 2)
+    halves = fit_tasks(network(two_tasks), two_tasks.train, {"ctr": None}, settings)[0]
+    losses = single.curve["ctr"]
+    assert len(losses) == 6
+    assert halves.curve["ctr"] == pytest.approx([sum(losses[:3]) / 3, sum(losses[3:]) / 3])
+    assert halves.train_loss["ctr"] == pytest.approx(sum(losses) / 6)

@@ -237,8 +237,9 @@ def field_use(use: pd.DataFrame, dataset: str) -> Figure:
 
 
 def multitask_curves(history: pd.DataFrame, dataset: str) -> Figure:
-    """Training and validation loss of each task by epoch, a line per model: the mean over seeds,
-    with bars of one standard deviation. After a single epoch the lines are points.
+    """Training and validation loss of each task, a line per model: the mean over seeds. Training
+    loss is that of each stretch of an epoch; validation loss stands where an epoch ends, with a bar
+    of one standard deviation.
 
     Args:
         history: see `report.task_results.read_task_histories`.
@@ -257,25 +258,30 @@ def multitask_curves(history: pd.DataFrame, dataset: str) -> Figure:
     for axes, ((task, column), title) in zip(panels.flat, titles.items(), strict=True):
         for place, method in enumerate(methods):
             lines = frame[(frame["task"] == task) & (frame["method"] == method)]
-            by_epoch = lines.groupby("epoch")[column]
+            by_epoch = lines.dropna(subset=column).groupby("epoch")[column]
             mean, std = by_epoch.mean(), by_epoch.std().fillna(0)
+            colour, title_ = METHOD_COLOURS[method], METHOD_TITLES[method]
+            if column == "train_loss":
+                axes.plot(mean.index, mean, color=colour, lw=1.2, label=title_)
+                axes.fill_between(mean.index, mean - std, mean + std, color=colour, alpha=0.15)
+                continue
             axes.errorbar(
                 mean.index + _STEP * (place - (len(methods) - 1) / 2),  # side by side
                 mean,
                 std,
-                color=METHOD_COLOURS[method],
+                color=colour,
                 marker=_MARKERS[method],
                 ms=4,
                 elinewidth=1,
                 capsize=2,
-                label=METHOD_TITLES[method],
+                label=title_,
             )
         axes.set_title(f"{task.upper()}: {title}")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_xlim(frame["epoch"].min() - 0.3, frame["epoch"].max() + 0.3)
+        axes.set_xlim(0, frame["epoch"].max() + 0.2)
     for axes in panels[-1]:
         axes.set_xlabel("epoch")
-    handles, labels = panels[0][0].get_legend_handles_labels()
+    handles, labels = panels[0][1].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=len(methods) or 1, frameon=False
     )

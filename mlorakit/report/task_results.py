@@ -176,7 +176,8 @@ def read_masks(dataset: str, selection: pd.DataFrame) -> list[dict[str, Mask]]:
 
 
 def read_task_histories() -> pd.DataFrame:
-    """A row per data set, multi-task model, seed, epoch and task: training and validation loss.
+    """A row per data set, multi-task model, seed, task and stretch of an epoch: training loss, and
+    validation loss where an epoch ends.
 
     Raises:
         MissingCellsError: some cells have not been trained.

@@ -137,7 +137,7 @@ class Tree:
         self._metrics(dataset, "select", chosen)
 
     def multitask(self, dataset: str, method: str, metrics: dict[str, float]) -> None:
-        """Write a cell of a multi-task model, with a history of two epochs."""
+        """Write a cell of a multi-task model; its history has two epochs of two stretches each."""
         few = method == "sparse"
         content = {
             "n_seeds": 2,
@@ -152,9 +152,10 @@ class Tree:
         self._metrics(dataset, cell, content)
         self._replicates(dataset, cell, {-1: content})
         rows = [
-            f"{seed},{epoch},{task},{0.5 / epoch + 0.01 * seed},{0.4 / epoch + 0.01 * seed}\n"
+            f"{seed},{epoch},{task},{0.5 / epoch + 0.01 * seed},"
+            + (f"{0.4 / epoch + 0.01 * seed}\n" if epoch % 1 == 0 else "\n")
             for seed in (1, 2)
-            for epoch in (1, 2)
+            for epoch in (0.5, 1, 1.5, 2)
             for task in ("ctr", "cvr")
         ]
         path = self.folder / "history" / dataset / f"{cell}.csv"
