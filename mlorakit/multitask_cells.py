@@ -21,9 +21,9 @@ from mlorakit.progress import StepProgress
 from mlorakit.task_cells import (
     cell_files,
     fit_settings,
+    json_number,
     metric_intervals,
     metric_summary,
-    number,
     protocol_data,
     replicates_frame,
     unfinished_folder,
@@ -201,9 +201,9 @@ def summarize_multitask(
         "seeds": {
             str(r.seed): {
                 "validation_loss": {
-                    task: number(loss) for task, loss in r.history[-1].validation_loss.items()
+                    task: json_number(loss) for task, loss in r.history[-1].validation_loss.items()
                 },
-                **{metric: number(getattr(r.test, metric)) for metric in intervals},
+                **{metric: json_number(getattr(r.test, metric)) for metric in intervals},
             }
             for r in results
         },

@@ -20,9 +20,9 @@ from mlorakit.released_masks import round_path, write_released_mask
 from mlorakit.task_cells import (
     cell_files,
     fit_settings,
+    json_number,
     metric_intervals,
     metric_summary,
-    number,
     protocol_data,
     replicates_frame,
     theta_0,
@@ -135,13 +135,13 @@ def summarize_tickets(
             "kept": kept,
             "kept_share": kept / total,
             "multiply_adds": kept + config.hidden[-1],  # and the head's
-            "validation_loss": number(
+            "validation_loss": json_number(
                 statistics.fmean(found.validation_loss for found in of_seeds.values())
             ),
             **metric_summary([found.test for found in of_seeds.values()], metrics),
             "seeds": {
-                seed: {"validation_loss": number(found.validation_loss)}
-                | {metric: number(getattr(found.test, metric)) for metric in metrics}
+                seed: {"validation_loss": json_number(found.validation_loss)}
+                | {metric: json_number(getattr(found.test, metric)) for metric in metrics}
                 for seed, found in of_seeds.items()
             },
         }

@@ -120,7 +120,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def number(value: float) -> float | None:
+def json_number(value: float) -> float | None:
     """A number for JSON, which has no nan."""
     return None if math.isnan(value) else value
 
@@ -169,10 +169,10 @@ def metric_summary(
     """Each metric's mean over seeds, its interval, and its standard deviation over seeds."""
     return {
         metric: {
-            "value": number(found.value),
-            "low": number(found.low),
-            "high": number(found.high),
-            "std": number(statistics.stdev(getattr(scores, metric) for scores in tests))
+            "value": json_number(found.value),
+            "low": json_number(found.low),
+            "high": json_number(found.high),
+            "std": json_number(statistics.stdev(getattr(scores, metric) for scores in tests))
             if len(tests) > 1
             else None,
         }
