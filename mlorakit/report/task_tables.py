@@ -22,6 +22,10 @@ SPARSE = "sparse"
 
 SIGNIFICANT = 0.05
 
+FEW_CLUSTERS = 1000
+"""With fewer sessions or users than this on test, such as those of LT4REC's public sample, methods
+are ranked only where their own intervals do not overlap either."""
+
 _ROUNDING = 1e-12  # a smaller spread of differences is that of floating-point numbers alone
 
 
@@ -56,12 +60,11 @@ def floors(datasets: tuple[str, ...]) -> pd.DataFrame:
         description, _ = describe(paths.task_dir(name))
         counts = description["splits"]
         head = {"dataset": name, "records": sum(counts[part]["rows"] for part in SPLITS)}
-        rows += [
-            head | {"test_rows": counts["test"]["rows"]} | row for row in data_floors.floors(name)
-        ]
+        head |= {f"test_{key}": counts["test"][key] for key in ("rows", "clusters")}
+        rows += [head | row for row in data_floors.floors(name)]
         rows += [
             head
-            | {"test_rows": counts["test"]["rows"], "floor": "best", "metric": metric}
+            | {"floor": "best", "metric": metric}
             | {"value": value, "low": math.nan, "high": math.nan, "rows": None}
             for metric, value in description.get("best", {}).items()
         ]
@@ -107,7 +110,8 @@ def differences(scores: list[Score], floors: pd.DataFrame) -> pd.DataFrame:
     per metric. The replicates draw test rows; whether other initial weights would give the same is
     for the seeds to say. The verdict is therefore `better` or `worse` only where the interval
     leaves out 0, the corrected p is below 0.05, and every seed, of at least two, points the same
-    way; else it is `undecided`. It is `below floor` where neither method beats a constant
+    way, and where there are fewer than `FEW_CLUSTERS`, only with intervals `apart`; else it is
+    `undecided`. It is `below floor` where neither method beats a constant
     prediction: which of the two fails by more is no ranking.
 
     Args:
@@ -117,6 +121,7 @@ def differences(scores: list[Score], floors: pd.DataFrame) -> pd.DataFrame:
     rows = []
     sparse = {(s.dataset, s.metric): s for s in scores if s.method == SPARSE}
     constant = _constants(floors)
+    few = set() if floors.empty else set(floors["dataset"][floors["test_clusters"] < FEW_CLUSTERS])
     for score in scores:
         mine = sparse.get((score.dataset, score.metric))
         if mine is None or score.method == SPARSE:
@@ -138,6 +143,7 @@ def differences(scores: list[Score], floors: pd.DataFrame) -> pd.DataFrame:
                 "p": _p(interval),
                 "seeds_better": sum(_improves(d, score.metric) for d in seeds),
                 "n_seeds": len(seeds),
+                "few_clusters": score.dataset in few,
                 "above_floor": math.isnan(floor)
                 or any(_improves(one.value - floor, score.metric) for one in both),
             }
@@ -153,7 +159,7 @@ def differences(scores: list[Score], floors: pd.DataFrame) -> pd.DataFrame:
     datasets = {name: place for place, name in enumerate(dict.fromkeys(frame["dataset"]))}
     key = frame["dataset"].map(datasets) * len(order) + frame["metric"].map(order)
     frame = frame.iloc[key.argsort(kind="stable")].reset_index(drop=True)
-    return frame.drop(columns="above_floor")
+    return frame.drop(columns=["above_floor", "few_clusters"])
 
 
 def _constants(floors: pd.DataFrame) -> dict[tuple[str, str], float]:
@@ -180,6 +186,7 @@ def _verdict(row: dict) -> str:
     if not row["above_floor"]:
         return "below floor"
     decided = row["n_seeds"] > 1 and row["p_holm"] < SIGNIFICANT and row["low"] * row["high"] > 0
+    decided = decided and (row["apart"] or not row["few_clusters"])
     if decided and row["seeds_better"] == row["n_seeds"]:
         return "better"
     if decided and row["seeds_better"] == 0:

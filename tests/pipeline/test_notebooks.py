@@ -131,7 +131,7 @@ def test_a_killed_prune_goes_on_and_ends_with_the_same_bytes(project: Project) -
     printed = project.run(*command, "--log-output")
     assert "round 0" not in printed, "the run started anew instead of going on"
     assert "round 1, epoch 1:" not in printed, "the round started anew instead of going on"
-    results = ("reports/scratch/lt4rec",)
+    results = [f"reports/scratch/lt4rec/{part}" for part in ("metrics", "history", "cells")]
     resumed = project.files(*results)
     assert not list((project.root / ".checkpoints").rglob("*.safetensors"))
     project.run(*command)

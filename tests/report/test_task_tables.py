@@ -16,7 +16,7 @@ from mlorakit.report.task_readable import (
     with_interval,
 )
 from mlorakit.report.task_results import read_scores, read_selection
-from mlorakit.report.task_tables import differences, floors, task_data, tasks
+from mlorakit.report.task_tables import FEW_CLUSTERS, differences, floors, task_data, tasks
 
 DATASETS = ("movielens", "census")
 
@@ -181,7 +181,7 @@ def test_two_methods_that_a_constant_beats_are_not_ranked(
         score("hard", [0.69, 0.71], BASE, metric),
         score("sparse", [0.72, 0.74], shifted(0.03, 0.001), metric),
     ]
-    known = {"dataset": "census", "metric": metric}
+    known = {"dataset": "census", "metric": metric, "test_clusters": FEW_CLUSTERS}
     rows = [known | {"floor": "constant", "value": floor}]
     rows.append(known | {"floor": "position", "value": 0.99})  # no matter
     assert differences(scores, pd.DataFrame(rows))["verdict"].tolist() == [verdict]
@@ -196,6 +196,26 @@ def test_own_intervals_may_overlap_where_the_paired_one_decides() -> None:
     assert near["verdict"].tolist() == far["verdict"].tolist() == ["better"]
     assert readable_differences(near)["own intervals"].tolist() == ["overlap"]
     assert readable_differences(far)["own intervals"].tolist() == ["apart"]
+
+
+@pytest.mark.parametrize(
+    ("clusters", "value", "by", "verdict"),
+    [
+        (FEW_CLUSTERS, 0.712, 0.012, "better"),
+        (FEW_CLUSTERS - 1, 0.712, 0.012, "undecided"),  # own intervals overlap
+        (FEW_CLUSTERS - 1, 0.73, 0.03, "better"),
+    ],
+)
+def test_with_few_clusters_own_intervals_must_be_apart_too(
+    clusters: int, value: float, by: float, verdict: str
+) -> None:
+    scores = [
+        score("hard", [0.69, 0.71], BASE),
+        score("sparse", [value, value], shifted(by, 0.001)),
+    ]
+    floor = {"dataset": "census", "metric": "ctr_auc", "floor": "constant", "value": 0.5}
+    frame = differences(scores, pd.DataFrame([floor | {"test_clusters": clusters}]))
+    assert frame["verdict"].tolist() == [verdict]
 
 
 def test_without_sparse_sharing_there_are_no_differences() -> None:
@@ -217,6 +237,7 @@ def test_floors_carry_the_number_of_records_and_the_best_score() -> None:
     ]
     assert set(frame["records"]) == {100}
     assert set(frame["test_rows"]) == {20}
+    assert set(frame["test_clusters"]) == {2}
     best = frame.iloc[-1]
     assert best["value"] == 0.9
     assert pd.isna(best["low"])
