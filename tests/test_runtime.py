@@ -34,3 +34,11 @@ def test_torch_computes_with_the_threads_asked_for() -> None:
 def test_cuda_that_is_not_there_is_refused_with_what_to_do() -> None:
     with pytest.raises(ValueError, match="'cuda', but torch finds no CUDA device; use 'auto'"):
         prepare("cuda", threads=1)
+
+
+def test_denormal_numbers_are_taken_for_zero() -> None:
+    prepare("cpu", 1)
+    try:
+        assert (torch.tensor([1e-38]) * 0.01).item() == 0
+    finally:
+        torch.set_flush_denormal(False)
