@@ -60,7 +60,7 @@ CLAIMS = (
     Claim(
         name="mlora_small_overhead",
         paper="MLoRA",
-        text="The adapters are a small overhead, embeddings counted.",
+        text="The adapters are a small overhead in every backbone, embeddings counted.",
         test=f"weights added, below {SMALL_OVERHEAD:.0%} of the base model's",
         form="{:.1%}",
         find=partial(overhead, True),
@@ -68,8 +68,8 @@ CLAIMS = (
     Claim(
         name="mlora_small_overhead_layers",
         paper="MLoRA",
-        text="The adapters are a small overhead, embeddings and linear weights not counted.",
-        test=f"weights added, below {SMALL_OVERHEAD:.0%} of the base model's other weights",
+        text="The adapters are a small overhead in every backbone, embeddings not counted.",
+        test=f"weights added, below {SMALL_OVERHEAD:.0%} of the base model's beside embeddings",
         form="{:.1%}",
         find=partial(overhead, False),
     ),
@@ -122,7 +122,7 @@ CLAIMS = (
     Claim(
         name="sparsity_cuts_multiply_adds",
         paper="LT4REC",
-        text="Weight sparsity cuts compute: the multiply-adds of a score.",
+        text="Weight sparsity cuts compute: the multiply-adds of each score and of both.",
         test="multiply-adds of the chosen tickets over the dense network's, below 1",
         form="{:.3f}",
         find=multiply_adds,
@@ -130,7 +130,7 @@ CLAIMS = (
     Claim(
         name="sparsity_cuts_time",
         paper="LT4REC",
-        text="Weight sparsity cuts compute: the time of a call.",
+        text="Weight sparsity cuts compute: the time of a call, at every share kept.",
         test="dense network's time over a ticket's, above 1 in every round of benchmarks.sparse",
         form="{:.2f}",
         find=speedup,
@@ -138,7 +138,7 @@ CLAIMS = (
     Claim(
         name="sparsity_cuts_memory",
         paper="LT4REC",
-        text="Weight sparsity cuts memory.",
+        text="Weight sparsity cuts memory, at every share of weights kept.",
         test="bytes of a ticket's trunk over the dense one's, below 1; from benchmarks.sparse",
         form="{:.3f}",
         find=memory,
