@@ -1,6 +1,7 @@
 """Tables as CSV, Markdown and LaTeX, each with what it was made from."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 
 from mlorakit import paths
 from mlorakit.data.dataset import describe
+from mlorakit.data.spec import file_hash
 from mlorakit.provenance import code_hash, digest
 
 _SHOWN = 12  # digits of a hash in a footnote; sources.json holds all 64
@@ -19,7 +21,8 @@ class Origin:
 
     Args:
         command: that makes it.
-        data: SHA-256 of each data set's dataset.json.
+        data: SHA-256 of each data set's dataset.json, or of each file of numbers that it was
+            computed from.
         parameters: SHA-256 of the sections of params.yaml behind it.
         code: SHA-256 of the modules and notebooks behind it.
     """
@@ -48,6 +51,22 @@ def task_origin(datasets: tuple[str, ...], command: str) -> Origin:
     """The origin of a table over these data sets of two tasks, from the project as it stands."""
     folders = {name: paths.task_dir(name) for name in datasets}
     return _origin(folders, ("preprocess", "lt4rec"), "task_datasets", command)
+
+
+def file_origin(files: Sequence[Path], behind: Sequence[Origin], command: str) -> Origin:
+    """The origin of a table that is computed from other tables' files.
+
+    Args:
+        files: what was read.
+        behind: the origins of those tables, whose parameters count.
+        command: that makes it.
+    """
+    return Origin(
+        command=command,
+        data={path.name: file_hash(path) for path in files},
+        parameters=digest([source.parameters for source in behind]),
+        code=code_hash(),
+    )
 
 
 def _origin(

@@ -11,7 +11,14 @@ import pytest
 from nbformat.v4 import new_notebook
 
 from mlorakit.data.rows import DataError
-from mlorakit.report.writing import Origin, markdown_table, origin, task_origin, write_table
+from mlorakit.report.writing import (
+    Origin,
+    file_origin,
+    markdown_table,
+    origin,
+    task_origin,
+    write_table,
+)
 
 from .conftest import Tree
 
@@ -154,3 +161,13 @@ def test_the_origin_of_two_tasks_is_that_of_their_data_and_settings(
 def test_data_that_are_not_there_are_named() -> None:
     with pytest.raises(DataError, match="movielens holds no processed data set"):
         origin(("generated", "movielens"), "dvc repro tables")
+
+
+def test_a_table_of_other_tables_hashes_their_files(project: Path) -> None:
+    path = project / "mlora_wauc.csv"
+    path.write_text("numbers\n")
+    found = file_origin([path], [SOURCE], "dvc repro tables")
+    assert found.data == {"mlora_wauc.csv": hashlib.sha256(b"numbers\n").hexdigest()}
+    changed = Origin(SOURCE.command, SOURCE.data, "d" * 64, SOURCE.code)
+    assert file_origin([path], [changed], "dvc repro tables").parameters != found.parameters
+    assert "data mlora_wauc.csv" in found.sentence()

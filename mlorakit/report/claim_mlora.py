@@ -1,0 +1,54 @@
+"""What this run's tables say of MLoRA's claims."""
+
+import math
+
+from mlorakit.models import BACKBONE_TITLES
+from mlorakit.report.claim_numbers import Finding, Numbers, by_bound, by_p
+
+SMALL_OVERHEAD = 0.1
+"""Share of added weights below which an overhead counts as small: our bound, not the paper's."""
+
+
+def mlora_minus(other: str, numbers: Numbers) -> list[Finding]:
+    """MLoRA's WAUC minus another variant's, a finding per data set, batch order and backbone.
+
+    p is the paired t-test's over seeds, corrected over the table; one seed has none.
+    """
+    name = f"mlora_minus_{other}"
+    return [
+        Finding(
+            dataset=row["dataset"],
+            subject=f"{BACKBONE_TITLES[row['backbone']]}, {row['batch_order']} batches",
+            value=row[name],
+            p=row[f"{name}_p"],
+            n_seeds=row["n_seeds"],
+            verdict=by_p(row[name], row[f"{name}_p"]),
+        )
+        for row in numbers.rows("mlora_comparison")
+        if not math.isnan(row.get(name, math.nan))
+    ]
+
+
+def overhead(embeddings: bool, numbers: Numbers) -> list[Finding]:
+    """Weights that MLoRA adds over those of the base, a finding per data set and backbone.
+
+    Args:
+        embeddings: whether those of embeddings and linear weights count among the base's.
+        numbers: see `read_numbers`.
+    """
+    found: dict[tuple[str, str], Finding] = {}
+    for row in numbers.rows("mlora_wauc"):
+        if row["variant"] != "mlora":
+            continue
+        base = row["params"] - row["params_added"]
+        share = row["params_added"] / (base if embeddings else base - row["params_embedding"])
+        # Batch orders have the same weights.
+        found[row["dataset"], row["backbone"]] = Finding(
+            dataset=row["dataset"],
+            subject=BACKBONE_TITLES[row["backbone"]],
+            value=share,
+            p=math.nan,
+            n_seeds=None,
+            verdict=by_bound(share, SMALL_OVERHEAD),
+        )
+    return list(found.values())

@@ -1,0 +1,92 @@
+"""What tables say of MLoRA's claims: numbers by hand, by way of the tables' own functions."""
+
+import math
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from mlorakit.report.claim_mlora import mlora_minus, overhead
+from mlorakit.report.claim_numbers import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Finding, Numbers
+from mlorakit.report.tables import comparison, wauc
+
+Cell = Callable[..., dict]
+
+
+def numbers(cells: list[dict]) -> Numbers:
+    return Numbers(
+        {"mlora_comparison": comparison(cells), "mlora_wauc": wauc(cells)}, sparse=None, files=()
+    )
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ([0.01, 0.0101, 0.0099], SUPPORTED),
+        ([-0.01, -0.0101, -0.0099], NOT_SUPPORTED),
+        ([0.01, -0.01, 0.02], UNDECIDED),
+        ([0.3], UNDECIDED),  # one seed, however large the gain
+    ],
+)
+@pytest.mark.parametrize("other", ["base", "control"])
+def test_seeds_decide(other: str, gains: list[float], verdict: str, cell: Cell) -> None:
+    plain = {str(seed): 0.6 for seed in range(len(gains))}
+    better = {str(seed): 0.6 + gain for seed, gain in enumerate(gains)}
+    cells = [cell("mlp", other, plain), cell("mlp", "mlora", better)]
+    (found,) = mlora_minus(other, numbers(cells))
+    assert (found.dataset, found.subject) == ("generated", "MLP, mixed batches")
+    assert found.value == pytest.approx(sum(gains) / len(gains))
+    assert (found.n_seeds, found.verdict) == (len(gains), verdict)
+    assert math.isnan(found.p) == (len(gains) == 1)
+
+
+def test_more_backbones_ask_for_a_smaller_p(cell: Cell) -> None:
+    # t = 0.01 / (0.003 / sqrt 3) = 5.77: p = 0.0287 alone, twice that of two.
+    plain = {"1": 0.6, "2": 0.6, "3": 0.6}
+    better = {"1": 0.607, "2": 0.61, "3": 0.613}
+    cells = [
+        cell(backbone, variant, waucs)
+        for backbone in ("mlp", "wdl")
+        for variant, waucs in (("base", plain), ("mlora", better))
+    ]
+    assert [f.verdict for f in mlora_minus("base", numbers(cells[:2]))] == [SUPPORTED]
+    assert [f.verdict for f in mlora_minus("base", numbers(cells))] == [UNDECIDED] * 2
+
+
+def test_a_comparison_that_was_not_made_finds_nothing(cell: Cell) -> None:
+    cells = [cell("mlp", "base", {"1": 0.6}), cell("mlp", "mlora", {"1": 0.6})]
+    assert mlora_minus("control", numbers(cells)) == []
+    # WDL alone has a control.
+    cells += [cell("wdl", v, {"1": 0.6}) for v in ("base", "control", "mlora")]
+    assert [f.subject for f in mlora_minus("control", numbers(cells))] == ["WDL, mixed batches"]
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "added", "share", "verdict"),
+    [
+        (True, 90, 0.09, SUPPORTED),
+        (False, 90, 0.45, NOT_SUPPORTED),
+        (True, 100, 0.1, NOT_SUPPORTED),  # of 1,000, 800 of them embeddings
+        (False, 10, 0.05, SUPPORTED),
+    ],
+)
+def test_overhead_is_over_the_base_models_weights(
+    embeddings: bool, added: int, share: float, verdict: str, cell: Cell
+) -> None:
+    counts = {"params": 1000 + added, "params_added": added, "params_embedding": 800}
+    mixed, alternate = (
+        cell("mlp", "mlora", {"1": 0.6}, batch_order=order) | counts
+        for order in ("mixed", "alternate")
+    )
+    base = cell("mlp", "base", {"1": 0.6})
+    (found,) = overhead(embeddings, numbers([base, mixed, alternate]))
+    assert found == Finding("generated", "MLP", found.value, found.p, None, verdict)
+    assert found.value == pytest.approx(share)
+    assert math.isnan(found.p)
+
+
+def test_without_data_sets_nothing_is_found() -> None:
+    nothing = Numbers(
+        {"mlora_comparison": pd.DataFrame(), "mlora_wauc": pd.DataFrame()}, sparse=None, files=()
+    )
+    assert mlora_minus("base", nothing) == overhead(True, nothing) == []

@@ -1,0 +1,54 @@
+"""What a run leaves to decide claims by."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from mlorakit.report.claim_numbers import (
+    NOT_SUPPORTED,
+    SUPPORTED,
+    UNDECIDED,
+    by_bound,
+    by_p,
+    read_numbers,
+)
+
+
+def test_what_was_not_made_is_left_out(tmp_path: Path) -> None:
+    tables, benchmarks = tmp_path / "tables", tmp_path / "benchmarks"
+    empty = read_numbers(tables, benchmarks)
+    assert (empty.files, empty.sparse, empty.rows("mlora_wauc")) == ((), None, [])
+    for folder in (tables, benchmarks):
+        folder.mkdir()
+    (tables / "mlora_wauc.csv").write_text("backbone,params\nmlp,7\n")
+    (tables / "other.csv").write_text("a\n1\n")
+    (benchmarks / "sparse.json").write_text(json.dumps({"weights": 5}))
+    found = read_numbers(tables, benchmarks)
+    assert [path.name for path in found.files] == ["mlora_wauc.csv", "sparse.json"]
+    assert found.rows("mlora_wauc") == [{"backbone": "mlp", "params": 7}]
+    assert found.rows("lt4rec_tasks") == []
+    assert found.sparse == {"weights": 5}
+
+
+@pytest.mark.parametrize(
+    ("value", "p", "verdict"),
+    [
+        (0.1, 0.049, SUPPORTED),
+        (-0.1, 0.049, NOT_SUPPORTED),
+        (0.1, 0.05, UNDECIDED),
+        (-0.1, 0.9, UNDECIDED),
+        (0.1, math.nan, UNDECIDED),
+    ],
+)
+def test_only_a_small_p_decides(value: float, p: float, verdict: str) -> None:
+    assert by_p(value, p) == verdict
+
+
+def test_a_count_is_below_a_bound_or_not() -> None:
+    assert [by_bound(value, 1) for value in (0.99, 1.0, 1.01)] == [
+        SUPPORTED,
+        NOT_SUPPORTED,
+        NOT_SUPPORTED,
+    ]
