@@ -1,0 +1,105 @@
+"""The multi-domain baselines by name, and the sizes that MAMDR gives them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from mlorakit.models.backbone import Backbone
+from mlorakit.models.baselines_networks import (
+    PLE,
+    STAR,
+    BaselineSettings,
+    MMoE,
+    SeparateNetworks,
+    SharedBottom,
+    mlp_with_shared_lora,
+)
+
+BASELINES: dict[str, Callable[[tuple[int, ...], int, int, BaselineSettings], Backbone]] = {
+    "shared_bottom": SharedBottom,
+    "mmoe": MMoE,
+    "ple": PLE,
+    "star": STAR,
+    "separate": SeparateNetworks,
+    "shared_lora": mlp_with_shared_lora,
+}
+
+BASELINE_TITLES = {
+    "shared_bottom": "Shared-bottom",
+    "mmoe": "MMoE",
+    "ple": "PLE",
+    "star": "STAR",
+    "separate": "One MLP per domain",
+    "shared_lora": "MLP + one LoRA",
+}
+"""Names as tables write them, in their order."""
+
+# MAMDR's configs. Its STAR has no dropout. It has no config of the last two, which take the sizes
+# of MLoRA's MLP.
+_PLAIN = {
+    "star": BaselineSettings(dropout=0.0),
+    "separate": BaselineSettings(),
+    "shared_lora": BaselineSettings(),
+}
+_MIXED = BaselineSettings(hidden=(256, 128), tower=(64,), gate=(64,), learning_rate=1e-4)
+_WIDE = replace(_MIXED, hidden=(512, 256))
+_BOTTOM = replace(_MIXED, gate=())
+
+BASELINE_SETTINGS: dict[str, dict[str, BaselineSettings]] = {
+    "amazon": {
+        "shared_bottom": replace(_BOTTOM, learning_rate=1e-3),
+        "mmoe": replace(_MIXED, experts=5),
+        "ple": replace(_WIDE, experts=2, own_experts=5),
+        **_PLAIN,
+    },
+    "taobao_10": {
+        "shared_bottom": replace(_BOTTOM, hidden=(512, 256, 128)),
+        "mmoe": replace(_MIXED, hidden=(512, 256, 128), experts=2),
+        "ple": replace(_MIXED, hidden=(256,), experts=2, own_experts=10),
+        **_PLAIN,
+    },
+    "taobao_20": {
+        "shared_bottom": replace(_BOTTOM, hidden=(512, 256), tower=(128,)),
+        "mmoe": replace(_WIDE, experts=2, tower=(128,)),
+        "ple": replace(_MIXED, hidden=(256,), experts=2, own_experts=15),
+        **_PLAIN,
+    },
+    "taobao_30": {
+        "shared_bottom": replace(_BOTTOM, hidden=(512, 256), tower=(128,)),
+        "mmoe": replace(_WIDE, experts=2, tower=(128,)),
+        "ple": replace(_WIDE, experts=2, own_experts=3),
+        **_PLAIN,
+    },
+}
+"""Sizes by data set. `amazon` serves 6 and 13 categories, and data that MAMDR does not have, such
+as MovieLens: embeddings are learned there too, where Taobao's are given and frozen.
+"""
+
+
+def build_baseline(
+    name: str,
+    *,
+    field_sizes: tuple[int, ...],
+    n_domains: int,
+    settings: BaselineSettings,
+    embedding_size: int = 8,
+    seed: int = 0,
+) -> Backbone:
+    """A multi-domain baseline, with weights drawn from a seed.
+
+    Args:
+        name: a key of `BASELINES`.
+        field_sizes: number of ids of each field.
+        n_domains: D.
+        settings: its sizes, such as ``BASELINE_SETTINGS["amazon"][name]``.
+        embedding_size: K; MAMDR's is 128.
+        seed: of the initial weights.
+
+    Raises:
+        ValueError: an unknown name, or settings without experts for a network that has them.
+    """
+    if name not in BASELINES:
+        raise ValueError(f"Unknown baseline {name!r}; it is one of {', '.join(BASELINES)}.")
+    torch.manual_seed(seed)
+    return BASELINES[name](field_sizes, n_domains, embedding_size, settings)

@@ -1,0 +1,102 @@
+"""The kernel against the map of each row on its own, forward and backward."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mlorakit.kernels.grouped_linear import grouped_linear, grouped_linear_reference
+from mlorakit.kernels.groups import DomainGroups, group_rows
+
+Kernel = Callable[[Tensor, Tensor, Tensor | None, DomainGroups], Tensor]
+KERNELS = pytest.mark.parametrize("kernel", [grouped_linear, grouped_linear_reference])
+
+
+def groups_of(counts: list[int]) -> DomainGroups:
+    domain = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    return group_rows(domain, len(counts))[1]
+
+
+def random_arguments(
+    counts: list[int], n_in: int, n_out: int, bias: bool, dtype: torch.dtype = torch.float32
+) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    shapes = [(sum(counts), n_in), (len(counts), n_out, n_in), (len(counts), n_out)]
+    return [
+        torch.randn(shape, generator=generator, dtype=dtype).requires_grad_()
+        for shape in shapes[: 2 + bias]
+    ]
+
+
+def output_and_gradients(
+    kernel: Kernel, arguments: list[Tensor], groups: DomainGroups
+) -> list[Tensor]:
+    x, weight, *bias = arguments
+    out = kernel(x, weight, bias[0] if bias else None, groups)
+    # Weights that differ per element, so that no error in the gradients cancels.
+    factor = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)
+    return [out.detach(), *torch.autograd.grad((out * factor).sum(), arguments)]
+
+
+@given(
+    counts=st.lists(st.integers(0, 12), min_size=1, max_size=20).filter(any),
+    n_in=st.integers(1, 9),
+    n_out=st.integers(1, 9),
+    bias=st.booleans(),
+)
+@example(counts=[7], n_in=3, n_out=5, bias=True)  # one domain
+@example(counts=[0, 4, 0, 0, 9, 0], n_in=2, n_out=2, bias=True)  # empty first, last and between
+@example(counts=[1] + [0] * 39, n_in=3, n_out=1, bias=False)  # one row, forty domains
+def test_kernel_is_the_map_of_each_row(
+    counts: list[int], n_in: int, n_out: int, bias: bool
+) -> None:
+    groups = groups_of(counts)
+    arguments = random_arguments(counts, n_in, n_out, bias)
+    exact = [argument.detach().double().requires_grad_() for argument in arguments]
+    expected = output_and_gradients(grouped_linear_reference, exact, groups)
+    for ours, theirs in zip(
+        output_and_gradients(grouped_linear, arguments, groups), expected, strict=True
+    ):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-4)
+
+
+@KERNELS
+def test_two_domains_by_hand(kernel: Kernel) -> None:
+    x = torch.tensor([[1.0, 2.0], [1.0, 2.0], [3.0, 0.0]])
+    weight = torch.tensor([[[1.0, 1.0]], [[0.0, -1.0]]])
+    bias = torch.tensor([[10.0], [20.0]])
+    groups = groups_of([1, 2])
+    assert kernel(x, weight, None, groups).tolist() == [[3], [-2], [0]]
+    assert kernel(x, weight, bias, groups).tolist() == [[13], [18], [20]]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_gradients_are_those_of_finite_differences(bias: bool) -> None:
+    groups = groups_of([3, 0, 4])
+    arguments = random_arguments([3, 0, 4], 2, 3, bias, dtype=torch.float64)
+
+    def kernel(x: Tensor, weight: Tensor, own: Tensor | None = None) -> Tensor:
+        return grouped_linear(x, weight, own, groups)
+
+    assert torch.autograd.gradcheck(kernel, arguments)
+
+
+def test_an_empty_domain_gets_zero_gradients() -> None:
+    groups = groups_of([3, 0, 5])
+    _, _, *of_weights = output_and_gradients(
+        grouped_linear, random_arguments([3, 0, 5], 4, 3, bias=True), groups
+    )
+    for gradient in of_weights:
+        assert (gradient[1] == 0).all()
+        assert (gradient[[0, 2]] != 0).all()
+
+
+def test_evaluation_computes_the_same() -> None:
+    groups = groups_of([3, 0, 5])
+    arguments = random_arguments([3, 0, 5], 4, 3, bias=True)
+    with torch.inference_mode():
+        evaluated = grouped_linear(*arguments, groups)
+    assert torch.equal(evaluated, grouped_linear(*arguments, groups))
