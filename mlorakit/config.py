@@ -227,6 +227,23 @@ class TablesConfig(_Config):
 
 
 @dataclass(frozen=True)
+class ClaimsConfig(_Config):
+    """Parameters of claims.ipynb.
+
+    Args:
+        into: folder below the project's root.
+        tables: folder of the tables that claims are decided by.
+    """
+
+    into: str = "reports/claims"
+    tables: str = "reports/tables"
+
+    def __post_init__(self) -> None:
+        _inside_project("into", self.into)
+        _inside_project("tables", self.tables)
+
+
+@dataclass(frozen=True)
 class FiguresConfig(_Config):
     """Parameters of figures.ipynb.
 

@@ -6,6 +6,7 @@ import nbformat
 import pytest
 
 from mlorakit.config import (
+    ClaimsConfig,
     FiguresConfig,
     Grid,
     ParameterError,
@@ -242,6 +243,7 @@ def test_the_notebooks_of_the_project_mark_their_defaults(checkout: Path) -> Non
         ("preprocess", PreprocessConfig),
         ("train", TrainConfig),
         ("tables", TablesConfig),
+        ("claims", ClaimsConfig),
         ("figures", FiguresConfig),
         ("preprocess_tasks", PreprocessTasksConfig),
     ):

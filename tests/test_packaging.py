@@ -116,6 +116,7 @@ def test_a_stage_depends_on_every_module_that_decides_its_results(stage: str, mo
         ("preprocess", config.PreprocessConfig),
         ("train", config.TrainConfig),
         ("tables", config.TablesConfig),
+        ("claims", config.ClaimsConfig),
         ("figures", config.FiguresConfig),
         ("preprocess_tasks", task_config.PreprocessTasksConfig),
         ("prune", task_config.PruneConfig),

@@ -12,6 +12,7 @@ from .conftest import Project
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 COMPARED = (
+    "reports/claims",
     "reports/tables",
     "reports/metrics",
     "reports/history",
@@ -48,6 +49,8 @@ def test_one_command_makes_every_table_and_figure(reproduced: Project) -> None:
     for table in tables:
         for suffix in ("csv", "md", "tex"):
             assert made[f"reports/tables/{table}.{suffix}"]
+    for table in ("claims", "claim_tests"):
+        assert made[f"reports/claims/{table}.csv"]
     figures = (
         "training_curves_generated_mixed",
         "wauc_generated_mixed",

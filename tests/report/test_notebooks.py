@@ -1,4 +1,4 @@
-"""tables.ipynb and figures.ipynb on stored results, with either part or both."""
+"""tables.ipynb, claims.ipynb and figures.ipynb on stored results, with either part or both."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -87,6 +87,18 @@ def test_both_parts_make_their_tables(results: Path, run: Callable[[str], None])
     assert "| census, 100 records | position in the list | 0.6000 (0.5500 to 0.6500) |" in page
 
 
+def test_claims_are_decided_by_the_tables(results: Path, run: Callable[[str], None]) -> None:
+    run("tables")
+    run("claims")
+    folder = results / "reports" / "claims"
+    for suffix in ("csv", "md", "tex"):
+        assert written(folder, suffix) == {"claims", "claim_tests"}
+    frame = pd.read_csv(folder / "claims.csv").set_index("claim")
+    assert frame.loc["mlora_beats_base", "verdict"] == "undecided"  # one seed
+    sources = json.loads((folder / "sources.json").read_text())
+    assert "mlora_comparison.csv" in sources["claims"]["data"]
+
+
 def test_both_parts_make_their_figures(results: Path, run: Callable[[str], None]) -> None:
     run("figures")
     names = {"training_curves_generated_mixed", "wauc_generated_mixed"}
@@ -109,8 +121,10 @@ def test_a_part_without_data_sets_has_neither(
 ) -> None:
     set_params(**{section: {"datasets": []}})
     run("tables")
+    run("claims")
     run("figures")
     assert written(results / "reports" / "tables", "csv") == set(left)
+    assert "claims" in written(results / "reports" / "claims", "csv")
     figures = written(results / "reports" / "figures", "png")
     assert figures
     assert all(name.startswith("lt4rec_") == (section == "grid") for name in figures)
