@@ -36,16 +36,7 @@ def dataset_spec(name: str) -> DatasetSpec:
 
 
 def preprocess(name: str, raw: Folders, into: Path, *, strict: bool, split_seed: int) -> dict:
-    """Write a processed data set.
-
-    `into` gets train.parquet, validation.parquet and test.parquet (an Int32 column per field,
-    `domain`, `label`), a parquet table of values per field, domains.parquet, and dataset.json.
-    Ids are fitted on train: a field's train values, sorted, get ids from 1; any other value is 0.
-
-    A field of up to W values per row becomes the columns `field_1` to `field_W`, whose ids are of
-    one table of values; 0 stands where a row has fewer. A field whose values have vectors given
-    from outside gets ids for all of them, as nothing about them is fitted, and
-    `vectors_<field>.parquet` with the vector of each id.
+    """Read the raw files of a data set and write it, see `write_dataset`.
 
     Args:
         name: under `datasets` in params.yaml.
@@ -62,25 +53,41 @@ def preprocess(name: str, raw: Folders, into: Path, *, strict: bool, split_seed:
     """
     spec = dataset_spec(name)
     rows: RawRows = ROW_SOURCES[spec.source][1](spec, raw, strict, split_seed)
+    known = {"name": name, "source": spec.source, "domain": spec.domain}
+    content = write_dataset(rows, into, known, split_seed)
+    return content | {"examples": [e for account in rows.accounts for e in account.examples]}
+
+
+def write_dataset(rows: RawRows, into: Path, known: dict[str, str], split_seed: int) -> dict:
+    """Write a processed data set.
+
+    `into` gets train.parquet, validation.parquet and test.parquet (an Int32 column per field,
+    `domain`, `label`), a parquet table of values per field, domains.parquet, and dataset.json.
+    Ids are fitted on train: a field's train values, sorted, get ids from 1; any other value is 0.
+
+    A field of up to W values per row becomes the columns `field_1` to `field_W`, whose ids are of
+    one table of values; 0 stands where a row has fewer. A field whose values have vectors given
+    from outside gets ids for all of them, as nothing about them is fitted, and
+    `vectors_<field>.parquet` with the vector of each id.
+
+    Args:
+        rows: of all splits.
+        into: folder to write; replaced as a whole, only once everything is written.
+        known: name, source and domain of the data set.
+        split_seed: what the rows were split with.
+
+    Returns:
+        The content of dataset.json.
+    """
     with whole_folder(into) as folder:
-        fields: list[dict[str, Any]] = []
-        ids = {}
+        fields, ids = [], {}
         for field, coded in rows.fields.items():
-            vectors = rows.vectors.get(field)
-            known = _occurring(coded, rows.split == 0) if vectors is None else coded.values
-            table = pl.DataFrame(
-                [pl.Series("id", range(1, len(known) + 1), dtype=pl.Int32), known.alias(field)]
-            )
-            table.write_parquet(folder / f"values_{field}.parquet")
-            if vectors is not None:
-                of_ids = table.join(vectors, left_on=field, right_on="value", maintain_order="left")
-                of_ids.select("id", "vector").write_parquet(folder / f"vectors_{field}.parquet")
-            size = {"size": len(known) + 1, "distinct": coded.distinct()}
+            known_values = _write_values(rows, field, folder)
+            size = {"size": len(known_values) + 1, "distinct": coded.distinct()}
             for column, codes in _columns(field, coded.codes):
-                ids[column] = codes, _id_of_code(coded.values, known)
-                fields.append({"name": column, **size})
-                if column != field:
-                    fields[-1]["table"] = field
+                ids[column] = codes, _id_of_code(coded.values, known_values)
+                table = {} if column == field else {"table": field}
+                fields.append({"name": column, **size, **table})
         for number, part in enumerate(SPLITS):
             chosen = np.flatnonzero(rows.split == number)
             pl.DataFrame(
@@ -89,10 +96,8 @@ def preprocess(name: str, raw: Folders, into: Path, *, strict: bool, split_seed:
             ).write_parquet(folder / f"{part}.parquet")
         domains = _domain_table(rows)
         domains.write_parquet(folder / "domains.parquet")
-        description = {
-            "name": name,
-            "source": spec.source,
-            "domain": spec.domain,
+        content = {
+            **known,
             "fields": fields,
             "domains": domains.to_dicts(),
             "rows": [account.counts() for account in rows.accounts],
@@ -100,8 +105,22 @@ def preprocess(name: str, raw: Folders, into: Path, *, strict: bool, split_seed:
             **rows.facts,
             "files": {p.name: file_hash(p) for p in sorted(folder.iterdir())},
         }
-        (folder / "dataset.json").write_text(json.dumps(description, indent=1) + "\n")
-    return description | {"examples": [e for account in rows.accounts for e in account.examples]}
+        (folder / "dataset.json").write_text(json.dumps(content, indent=1) + "\n")
+    return content
+
+
+def _write_values(rows: RawRows, field: str, folder: Path) -> pl.Series:
+    """Write a field's values with their ids from 1, and the vectors given of them; return them."""
+    coded, vectors = rows.fields[field], rows.vectors.get(field)
+    known = _occurring(coded, rows.split == 0) if vectors is None else coded.values
+    table = pl.DataFrame(
+        [pl.Series("id", range(1, len(known) + 1), dtype=pl.Int32), known.alias(field)]
+    )
+    table.write_parquet(folder / f"values_{field}.parquet")
+    if vectors is not None:
+        of_ids = table.join(vectors, left_on=field, right_on="value", maintain_order="left")
+        of_ids.select("id", "vector").write_parquet(folder / f"vectors_{field}.parquet")
+    return known
 
 
 def _occurring(coded: Coded, where: NDArray[np.bool_]) -> pl.Series:
