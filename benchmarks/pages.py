@@ -7,6 +7,7 @@ from benchmarks.tables import (
     markdown,
     parity_table,
     pruning_table,
+    sampling_table,
     sparse_table,
     sparse_verdict,
     speed_table,
@@ -183,5 +184,44 @@ def tfrecords_page(found: dict[str, Any]) -> str:
         f"sample's {found['lists']:,} lists the two read {found['differ']:,} differently.",
         "",
         tfrecords_table(found["rates"]),
+    ]
+    return "\n".join(lines)
+
+
+def sampling_page(found: dict[str, Any]) -> str:
+    """The page of `benchmarks.sampling`."""
+    sides, made = found["side_by_side"], found["preprocessing"]
+    rows = made["rows"]
+    sizes = [
+        ["reviews read", f"{made['read']:,}"],
+        ["positives (distinct users and items)", f"{made['kept']:,}"],
+        *([f"rows of {part}", f"{count:,}"] for part, count in rows.items()),
+        *([f"distinct values of {name}", f"{n:,}"] for name, n in made["distinct"].items()),
+        ["raw files, GB", f"{made['raw_bytes'] / 1e9:.2f}"],
+        ["seconds", f"{made['seconds']:.0f}"],
+        ["peak memory of the process, GB", f"{made['peak_bytes'] / 1e9:.2f}"],
+    ]
+    lines = [
+        "# Sampling negatives",
+        "",
+        "Made by `python -m benchmarks.sampling` (part of `make bench`).",
+        *(["", found["note"]] if found["note"] else []),
+        "",
+        _machine(found["environment"]),
+        "## Beside a loop over users",
+        "",
+        f"The negatives of one category of {sides['positives']:,} positives, {sides['users']:,} "
+        f"users and {sides['items']:,} items, by `sample_negatives` and by a pandas loop that "
+        "groups by user and draws from the items that the user did not touch. The two take turns "
+        "in one process; times are medians, a ratio is that of two neighbouring rounds: its "
+        f"median, smallest and largest value over {len(sides['seconds']['mlorakit'])} rounds.",
+        "",
+        sampling_table(sides["negatives"], sides["seconds"]),
+        "## Preprocessing many reviews",
+        "",
+        "Six generated categories in Amazon's format, read, counted, negatives sampled, split, "
+        "written as parquet, in a process of its own whose memory includes its libraries'.",
+        "",
+        markdown(["", ""], sizes),
     ]
     return "\n".join(lines)

@@ -11,7 +11,6 @@ pruning_cuda.md, replacing those of an earlier run.
 import mlorakit  # noqa: F401  # isort: skip
 
 import argparse
-import re
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from benchmarks import results
+from benchmarks.memory import peak_memory
 from benchmarks.pages import pruning_page
 from benchmarks.timing import seconds
 from mlorakit.kernels.magnitude import keep_largest
@@ -65,8 +65,7 @@ def _peak(device: str) -> int:
     """The largest memory that this process has had, in bytes."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated()
-    status = Path("/proc/self/status").read_text()  # of Linux
-    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])  # type: ignore[index]
+    return peak_memory()
 
 
 def extra_memory(side: str, total: int, device: str) -> float:

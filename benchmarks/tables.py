@@ -137,6 +137,22 @@ def tfrecords_table(rates: dict[str, dict[str, list[float]]]) -> str:
     return markdown(["file", "mlorakit", "tfrecord", "ratio", "rounds"], rows)
 
 
+def sampling_table(negatives: dict[str, int], seconds: dict[str, list[float]]) -> str:
+    """Negatives per second side by side.
+
+    Args:
+        negatives: drawn by each side (`mlorakit` and `pandas loop`).
+        seconds: of each round, per side.
+    """
+    rows = []
+    for side, times in seconds.items():
+        ratio = ratios(seconds["pandas loop"], times)
+        spread = f"{median(ratio):.1f} ({min(ratio):.1f} to {max(ratio):.1f})"
+        rate = f"{negatives[side] / median(times):,.0f}"
+        rows.append([side, f"{negatives[side]:,}", f"{median(times):.2f}", rate, spread])
+    return markdown(["side", "negatives", "seconds", "negatives/s", "loop's time / own"], rows)
+
+
 def sparse_table(
     models: list[dict[str, Any]], seconds: dict[str, list[list[float]]], weights: int
 ) -> str:

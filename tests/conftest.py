@@ -115,7 +115,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         processed = folder / "data" / "processed" / "generated"
-        preprocess("generated", raw, processed, strict=True, split_seed=123)
+        preprocess("generated", {"generated": raw}, processed, strict=True, split_seed=123)
     return folder
 
 

@@ -8,6 +8,8 @@ from mlorakit import paths
 from mlorakit.data.dataset import MultiDomainData, load_dataset
 from mlorakit.data.described import described
 from mlorakit.data.generated import GeneratedSpec, generate
+from mlorakit.data.generated_files import generate_clicks, generate_reviews
+from mlorakit.data.planted import PlantedSpec
 from mlorakit.data.preprocessing import dataset_spec, preprocess
 from mlorakit.data.sources import SOURCES, FetchError, fetch
 from mlorakit.data.truth import is_generated
@@ -15,6 +17,8 @@ from mlorakit.data.video_logs import VideoLogsSpec, generate_logs
 
 GENERATORS: dict[str, tuple[type, Callable[[Any, Path], None]]] = {
     "generated": (GeneratedSpec, generate),
+    "generated_amazon": (PlantedSpec, generate_reviews),
+    "generated_taobao": (PlantedSpec, generate_clicks),
     "video_logs": (VideoLogsSpec, generate_logs),
 }
 """The sources that are generated: what describes them in params.yaml, under their own name, and
@@ -58,7 +62,7 @@ def prepare_dataset(name: str, *, strict: bool = False, split_seed: int | None =
         See `preprocess`.
     """
     settings = paths.params()["preprocess"]
-    raw = prepare_raw(dataset_spec(name).source)
+    raw = {source: prepare_raw(source) for source in dataset_spec(name).raw}
     seed = settings["split_seed"] if split_seed is None else split_seed
     return preprocess(name, raw, paths.processed_dir(name), strict=strict, split_seed=seed)
 

