@@ -25,24 +25,47 @@ class UnavailableError(Exception):
 
 
 def download(url: str, path: Path) -> None:
-    """Download `url` to `path`, unverified.
+    """Download `url` to `path`, unverified, and go on after what `path` holds already.
+
+    A server that does not go on starts anew. What a broken transfer has brought stays.
 
     Raises:
         UnavailableError: No connection, no answer in time, an error status, or a transfer that
             broke off.
     """
     # Our own bar: pooch's is tqdm.auto, a widget in notebooks.
-    with progress(description=f"downloading {url.rsplit('/', 1)[-1]}", unit="B") as bar:
+    with (
+        progress(description=f"downloading {url.rsplit('/', 1)[-1]}", unit="B") as bar,
+        path.open("ab") as stream,
+    ):
+        there = stream.tell()
+
+        def begin(response: requests.Response, **_: object) -> None:
+            if response.status_code == requests.codes.ok:  # the whole, and not what is missing
+                stream.truncate(0)
+
         get = pooch.HTTPDownloader(
             progressbar=_Bar(bar),
             chunk_size=CHUNK,
             timeout=TIMEOUT,
-            headers={"Accept-Encoding": "identity"},  # else a .gz may arrive decompressed
+            headers={
+                "Accept-Encoding": "identity",  # else a .gz may arrive decompressed
+                **({"Range": f"bytes={there}-"} if there else {}),
+            },
+            hooks={"response": begin},
         )
         try:
-            get(url, str(path), None)
+            get(url, stream, None)
         except requests.RequestException as error:
+            if there and _status(error) == requests.codes.requested_range_not_satisfiable:
+                return  # nothing is missing
+            if not stream.tell():
+                path.unlink()
             raise UnavailableError(url, _reason(error)) from error
+
+
+def _status(error: requests.RequestException) -> int | None:
+    return None if error.response is None else error.response.status_code
 
 
 class _Bar:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import IO, cast
 from zipfile import BadZipFile, ZipFile
 
+from mlorakit import paths
 from mlorakit.data.download import CHUNK, UnavailableError, download, pip_download
 from mlorakit.data.spec import Archive, RawFile, Source, file_hash
 
@@ -50,7 +53,7 @@ def from_mirror(source: Source, missing: Sequence[RawFile], scratch: Path) -> It
 
 
 def from_urls(source: Source, missing: Sequence[RawFile], scratch: Path) -> Iterator[Candidate]:
-    """Files that are published one by one."""
+    """Files that are published one by one; a transfer that broke off goes on where it ended."""
     for file in missing:
         for url in file.urls:
             packed = _is_packed(file, url)
@@ -111,7 +114,11 @@ def _opened(path: Path, packed: bool) -> IO[bytes]:
 
 
 def _downloaded(url: str, path: Path, packed: bool) -> IO[bytes]:
-    download(url, path)
+    # Not in the folder of the files: DVC removes it before it fetches again.
+    unfinished = paths.checkpoint_dir("downloads") / sha256(url.encode()).hexdigest()[:16]
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    download(url, unfinished)
+    shutil.move(unfinished, path)  # from now on the verification decides
     return _opened(path, packed)
 
 

@@ -128,7 +128,8 @@ def fetch(source: str, into: Path) -> list[Path]:
 
     Files that are there and correct are left alone; nothing is downloaded for them. A file that is
     there and wrong is replaced. Attempts that failed on the way to success are logged as warnings.
-    A process killed in the middle leaves at most a folder `.fetch-*`, safe to delete.
+    A process killed in the middle leaves at most a folder `.fetch-*`, safe to delete, and what a
+    broken transfer has brought, in `.checkpoints/downloads`, where the next attempt goes on.
 
     Args:
         source: A key of `SOURCES`.

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from mlorakit import paths
 from mlorakit.data.routes import MIRROR
 from mlorakit.data.sources import SOURCES, Archive, RawFile, Source, Wheel
 
@@ -79,6 +80,8 @@ class Server:
         self.answers: dict[str, tuple[int, int, bytes]] = {}
         self.asked: list[str] = []
         self.encodings: list[str | None] = []
+        self.ranges: list[str | None] = []
+        self.goes_on = True  # answers requests for the rest of a file
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -86,6 +89,11 @@ class Server:
                 server.asked.append(self.path)
                 server.encodings.append(self.headers["Accept-Encoding"])
                 status, length, body = server.answers.get(self.path, (404, 0, b""))
+                server.ranges.append(self.headers["Range"])
+                if self.headers["Range"] and status == 200 and server.goes_on:
+                    start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+                    status = 206 if start < length else 416
+                    body, length = body[start:], max(0, length - start)
                 self.send_response(status)
                 self.send_header("Content-Length", str(length))
                 self.end_headers()
@@ -103,8 +111,9 @@ class Server:
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> Tiny:
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tiny:
     monkeypatch.delenv(MIRROR, raising=False)
+    monkeypatch.setattr(paths, "checkpoint_dir", lambda key: tmp_path / "checkpoints" / key)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     made = Tiny(monkeypatch)
     made.register()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mlorakit.data import download
 from mlorakit.data.sources import Archive, FetchError, RawFile, fetch
 
 if TYPE_CHECKING:
@@ -77,6 +78,16 @@ def test_an_error_status_is_named(tiny: Tiny, into: Path, server: Server) -> Non
         fetch("tiny", into)
 
 
+def test_a_failed_download_of_nothing_leaves_nothing(
+    tiny: Tiny, into: Path, server: Server, tmp_path: Path
+) -> None:
+    file = RawFile("a", tiny.sha256["users.dat"], "tiny/a", (f"{server.url}/gone",))
+    tiny.register(files=(file,))
+    with pytest.raises(FetchError, match="the server answered 404 Not Found"):
+        fetch("tiny", into)
+    assert unfinished(tmp_path) == []
+
+
 def test_a_file_with_two_urls_comes_from_the_first_that_is_right(
     tiny: Tiny, into: Path, server: Server
 ) -> None:
@@ -108,3 +119,57 @@ def test_the_size_of_a_download_is_told_once(
     fetch("tiny", into)
     printed = capsys.readouterr().err
     assert printed.count("downloading tiny.zip: 100%") == 1
+
+
+@pytest.fixture
+def broken_off(tiny: Tiny, into: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """movies.dat, whose download has broken off after 1,000 bytes; the server has it whole now."""
+    monkeypatch.setattr(download, "CHUNK", 100)
+    content = tiny.content["movies.dat"]
+    url = server.serve("/movies.dat", content[:1000], missing=len(content) - 1000)
+    file = RawFile("movies.dat", tiny.sha256["movies.dat"], "tiny/movies.dat", (url,))
+    tiny.register(files=(file,))
+    with pytest.raises(FetchError, match="the connection broke off before the end of the file"):
+        fetch("tiny", into)
+    assert tiny.alone_in(into)
+    server.serve("/movies.dat", content)
+    return content
+
+
+def unfinished(folder: Path) -> list[bytes]:
+    """What the downloads that are not whole have brought."""
+    return [path.read_bytes() for path in (folder / "checkpoints" / "downloads").iterdir()]
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_transfer_that_broke_off_goes_on_or_starts_anew(
+    tiny: Tiny, into: Path, server: Server, broken_off: bytes, tmp_path: Path, goes_on: bool
+) -> None:
+    assert unfinished(tmp_path) == [broken_off[:1000]]
+    server.goes_on = goes_on
+    fetch("tiny", into)
+    assert server.ranges == [None, "bytes=1000-"]
+    assert tiny.alone_in(into, "movies.dat")
+    assert unfinished(tmp_path) == []
+
+
+def test_a_transfer_that_was_whole_is_not_repeated(
+    tiny: Tiny, into: Path, server: Server, broken_off: bytes, tmp_path: Path
+) -> None:
+    (path,) = (tmp_path / "checkpoints" / "downloads").iterdir()
+    path.write_bytes(broken_off)  # killed between the transfer and the verification
+    fetch("tiny", into)
+    assert tiny.alone_in(into, "movies.dat")
+
+
+@pytest.mark.usefixtures("broken_off")
+def test_a_beginning_of_another_version_is_not_kept(
+    tiny: Tiny, into: Path, server: Server, tmp_path: Path
+) -> None:
+    (path,) = (tmp_path / "checkpoints" / "downloads").iterdir()
+    path.write_bytes(b"?" * 1000)
+    with pytest.raises(FetchError, match=r"the SHA-256 of movies\.dat is"):
+        fetch("tiny", into)
+    assert unfinished(tmp_path) == []
+    fetch("tiny", into)
+    assert tiny.alone_in(into, "movies.dat")

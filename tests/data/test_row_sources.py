@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +86,18 @@ def test_two_runs_give_the_same_bytes() -> None:
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
     assert content() == content()
+
+
+def test_the_number_of_threads_decides_nothing(small: Path, checkout: Path) -> None:
+    code = "from mlorakit.data.prepare import prepare_dataset as p; p('generated_amazon')"
+
+    def content(threads: str) -> dict[str, bytes]:
+        environment = os.environ | {"PYTHONPATH": str(checkout), "POLARS_MAX_THREADS": threads}
+        subprocess.run([sys.executable, "-c", code], cwd=small, env=environment, check=True)
+        folder = small / "data" / "processed" / "generated_amazon"
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    assert content("1") == content("4")
 
 
 @pytest.mark.usefixtures("small")
