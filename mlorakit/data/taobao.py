@@ -13,6 +13,7 @@ FILES = (CLICKS, *VECTORS.values())
 """The files of the data set that are read; it has two more."""
 
 VECTOR_SIZE = 128
+_SLICE = 20_000  # vectors that are parsed at once
 _KEYS = {"user_id": "user", "item_id": "item", "theme_id": "theme", "reach_time": "time"}
 _WHOLE = r"^\d{1,18}$"
 
@@ -73,13 +74,11 @@ def read_clicks(folder: Path, strict: bool, *, themes: int | None, timed: bool) 
             f"{folder / CLICKS} has {len(found)} themes with a click whose user and item have "
             f"vectors, and {themes or 'at least 1'} are asked for; rejected: {account.rejected}."
         )
-    columns = ("user", "item", "time") if timed else ("user", "item")
-    chosen = found[:themes]
-    return Clicks(
-        {name: clicks.filter(pl.col("theme") == name).select(columns) for name in chosen},
-        vectors,
-        [account, *accounts],
+    by_theme = clicks.drop("seen").partition_by(
+        "theme", maintain_order=True, as_dict=True, include_key=False
     )
+    chosen = {name: by_theme[(name,)] for name in found[:themes]}
+    return Clicks(chosen, vectors, [account, *accounts])
 
 
 def _read_log(path: Path, strict: bool, timed: bool) -> tuple[pl.DataFrame, RowAccount]:
@@ -119,18 +118,24 @@ def _read_vectors(path: Path, wanted: pl.Series, strict: bool) -> tuple[pl.DataF
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} cannot be read as a CSV file: {reason}.") from None
-    vector = pl.col("row").str.strip_chars().str.split(" ").cast(pl.List(pl.Float32), strict=False)
-    frame = frame.with_columns(
-        vector=vector.list.eval(pl.element().filter(pl.element().is_finite())),
-        parts=pl.col("row").str.strip_chars().str.split(" ").list.len(),
-    )
+    parts = pl.col("row").str.strip_chars().str.split(" ")
+    numbers = parts.cast(pl.List(pl.Float32), strict=False)
+    slices = [  # texts of numbers take many times the memory of the numbers
+        frame.slice(start, _SLICE).select(
+            "line",
+            "value",
+            pl.col("row").str.slice(0, 80),
+            whole=(parts.list.len() == VECTOR_SIZE).fill_null(False),
+            vector=numbers.list.eval(pl.element().filter(pl.element().is_finite())),
+        )
+        for start in range(0, max(1, frame.height), _SLICE)
+    ]
+    whole = pl.col("whole") & (pl.col("vector").list.len() == VECTOR_SIZE).fill_null(False)
     kept, account = account_for(
-        frame.with_columns(pl.col("row").str.slice(0, 80)),
+        pl.concat(slices),
         path.name,
         {
-            f"vector is not {VECTOR_SIZE} numbers separated by spaces": (
-                (pl.col("parts") != VECTOR_SIZE) | (pl.col("vector").list.len() != VECTOR_SIZE)
-            ).fill_null(True),
+            f"vector is not {VECTOR_SIZE} numbers separated by spaces": ~whole,
             "id occurred before": ~pl.col("value").is_first_distinct(),
         },
         strict,
