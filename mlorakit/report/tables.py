@@ -35,7 +35,7 @@ def data_statistics(datasets: tuple[str, ...]) -> pd.DataFrame:
                     "dataset": name,
                     "domain": label,
                     "users": fields.get("user") if label == "all" else None,
-                    "items": fields.get("movie") if label == "all" else None,
+                    "items": fields.get("movie", fields.get("item")) if label == "all" else None,
                     **counts,
                     "rows": total,
                     "positive_share": positives / total,
