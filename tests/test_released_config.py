@@ -241,27 +241,32 @@ def test_a_number_of_epochs_is_a_cap(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "split", "described"),
+    ("name", "split", "dataset"),
     [
-        ("Movielens", "split_by_age", None),
-        ("Amazon", "split_by_category_6", {"source": "amazon", "categories": "amazon_6"}),
-        ("Taobao", "split_by_theme_10", {"source": "taobao", "themes": 10}),
-        ("Taobao", "split_by_theme_all", {"source": "taobao", "themes": "all"}),
-        (
-            "Taobao",
-            "split_by_theme_10_time",
-            {"source": "taobao", "themes": 10, "split": "time"},
-        ),
+        ("Movielens", "split_by_age", "movielens_age"),
+        ("Amazon", "split_by_category_6", "amazon_6"),
+        ("Taobao", "split_by_theme_10", "taobao_10"),
     ],
 )
 def test_the_data_set_is_found_by_what_params_say_of_it(
-    name: str, split: str, described: dict | None, read: Read, set_params: SetParams
+    name: str, split: str, dataset: str, read: Read
 ) -> None:
-    changes = {"dataset.name": name, "dataset.domain_split_path": split}
-    if described is None:
-        assert read(changes).values["dataset"] == "movielens_age"
-        return
-    with pytest.raises(ParameterError, match=f"trains on {name}, {split}, which no data set in"):
+    found = read({"dataset.name": name, "dataset.domain_split_path": split})
+    assert found.values["dataset"] == dataset
+
+
+@pytest.mark.parametrize(
+    ("split", "described"),
+    [
+        ("split_by_theme_all", {"source": "taobao", "themes": "all"}),
+        ("split_by_theme_10_time", {"source": "taobao", "themes": 10, "split": "time"}),
+    ],
+)
+def test_a_data_set_that_params_do_not_describe_is_asked_for(
+    split: str, described: dict, read: Read, set_params: SetParams
+) -> None:
+    changes = {"dataset.name": "Taobao", "dataset.domain_split_path": split}
+    with pytest.raises(ParameterError, match=f"trains on Taobao, {split}, which no data set in"):
         read(changes)
     set_params(datasets={"mine": described})
     assert read(changes).values["dataset"] == "mine"
