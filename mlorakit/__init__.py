@@ -5,6 +5,6 @@ import os
 __version__ = "0.1.0"
 
 # libgomp's idle threads spin for milliseconds, which costs a factor of ten or more on a core that
-# something else uses too. At 10,000 turns a spin outlasts the gaps within a training step and no
+# something else uses too. At 20,000 turns a spin outlasts the gaps within a training step and no
 # more. The library reads the variable once, when torch is imported.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")

@@ -4,6 +4,7 @@ import ctypes
 import os
 import sys
 
+import numba
 import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -14,7 +15,8 @@ def prepare(device: str, threads: int) -> torch.device:
 
     Args:
         device: `cpu`, `cuda`, or `auto` for CUDA where there is one.
-        threads: that torch computes with on a CPU; with another number, sums round differently.
+        threads: that the compiled kernels share a batch among on a CPU; results are the same to
+            the bit with any number.
 
     Raises:
         ValueError: `cuda` is asked for and absent.
@@ -28,7 +30,9 @@ def prepare(device: str, threads: int) -> torch.device:
             )
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is repeatable with it
         torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(threads)
+    # PyTorch's own operations are left the small ones, which one thread does as fast as several.
+    torch.set_num_threads(1)
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     # Adam's moments of a weight without gradients shrink to denormal numbers and stay there; a CPU
     # computes with those many times more slowly than with the zeros that they are taken for here.
     torch.set_flush_denormal(True)

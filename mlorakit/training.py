@@ -14,6 +14,7 @@ from torch import Tensor
 from mlorakit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mlorakit.data.batches import epoch_batches, evaluation_batches
 from mlorakit.data.dataset import MultiDomainData, Rows
+from mlorakit.kernels.adam import Adam
 from mlorakit.metrics import domain_auc, mean_auc, weighted_auc
 from mlorakit.models.backbone import Backbone
 from mlorakit.runtime import epoch_seed
@@ -110,7 +111,7 @@ def evaluate(model: Backbone, split: Rows) -> Evaluation:
     )
 
 
-def make_optimizer(model: Backbone, learning_rate: float, l2: float) -> torch.optim.Adam:
+def make_optimizer(model: Backbone, learning_rate: float, l2: float) -> Adam:
     """Adam; the L2 term enters as weight decay, whose gradient 2 l2 w is the same."""
     regularized = list(model.regularized())
     chosen = {id(p) for p in regularized}
@@ -119,7 +120,7 @@ def make_optimizer(model: Backbone, learning_rate: float, l2: float) -> torch.op
         {"params": regularized, "weight_decay": 2 * l2},
         {"params": others},
     ]
-    return torch.optim.Adam(groups, lr=learning_rate, fused=True)
+    return Adam(groups, lr=learning_rate)
 
 
 def fit(

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mlorakit.data.dataset import Rows
-from mlorakit.kernels.groups import DomainGroups, TilePlan
+from mlorakit.kernels import compiled
+from mlorakit.kernels.groups import DomainGroups
 
 
 def epoch_batches(split: Rows, size: int, order: str, generator: torch.Generator) -> Iterator[Rows]:
@@ -20,42 +22,42 @@ def epoch_batches(split: Rows, size: int, order: str, generator: torch.Generator
             in MLoRA's released code.
         generator: on the CPU, so that the order is the same on every device.
     """
-    ends = split.groups.ends.cpu()
     if order == "mixed":
         rows = torch.randperm(len(split), generator=generator)
-        batch_of_row = torch.arange(len(split)) // size
+        sizes = _cut(len(split), size)
     else:
-        starts = torch.cat((ends.new_zeros(1), ends[:-1])).tolist()
-        parts, batches, first_batch = [], [], 0
+        ends = split.groups.ends.tolist()
+        starts = [0, *ends[:-1]]
+        parts, sizes = [], []
         for d in torch.randperm(len(starts), generator=generator).tolist():
-            count = int(ends[d]) - starts[d]
+            count = ends[d] - starts[d]
             parts.append(starts[d] + torch.randperm(count, generator=generator))
-            batches.append(first_batch + torch.arange(count) // size)
-            first_batch += -(-count // size)
-        rows, batch_of_row = torch.cat(parts), torch.cat(batches)
-    yield from _in_order(split, rows, batch_of_row)
+            sizes += _cut(count, size)
+        rows = torch.cat(parts)
+    yield from _in_order(split, rows, sizes)
 
 
-def _in_order(split: Rows, rows: Tensor, batch_of_row: Tensor) -> Iterator[Rows]:
-    """Batches of the given rows, whose batch numbers do not decrease."""
-    n_domains = split.groups.n_domains
-    domain = split.groups.domain.cpu()[rows]
-    # One sort for the epoch puts each batch in order of its domains.
-    key = batch_of_row * n_domains + domain
-    within = torch.argsort(key, stable=True)
-    n_batches = int(batch_of_row[-1]) + 1
-    counts = torch.bincount(key, minlength=n_batches * n_domains).view(n_batches, n_domains)
+def _cut(rows: int, size: int) -> list[int]:
+    """Sizes of the batches of some rows."""
+    return [size] * (rows // size) + [rows % size] * (rows % size > 0)
+
+
+def _in_order(split: Rows, rows: Tensor, sizes: list[int]) -> Iterator[Rows]:
+    """Batches of the given sizes of the given rows, each put in order of its domains."""
+    domain = split.groups.domain.cpu()
+    counts = torch.empty(len(sizes), split.groups.n_domains, dtype=torch.int64)
+    compiled.sort_batches(rows.numpy(), np.array(sizes), domain.numpy(), counts.numpy())
     device = split.ids.device
-    rows, domain = rows[within].to(device), domain[within].to(device)
-    ids, label = split.ids[rows], split.label[rows]
     ends = counts.cumsum(1).to(device)
-    plan = TilePlan(counts)
+    rows = rows.to(device)
+    ids, label, domain = (
+        x.index_select(0, rows) for x in (split.ids, split.label, split.groups.domain)
+    )
     start = 0
-    for number, count in enumerate(counts.sum(1).tolist()):
-        part = slice(start, start + count)
-        groups = DomainGroups(domain[part], ends[number], plan=(plan, number))
-        yield Rows(ids[part], label[part], groups)
-        start += count
+    for number, size in enumerate(sizes):
+        part = slice(start, start + size)
+        yield Rows(ids[part], label[part], DomainGroups(domain[part], ends[number]))
+        start += size
 
 
 def evaluation_batches(split: Rows, size: int) -> Iterator[Rows]:

@@ -1,132 +1,100 @@
-"""Dropout from raw random bits.
+"""Dropout whose masks are a hash of each element's row, column and a key.
 
 `torch.nn.functional.dropout` draws one double per element on a CPU and takes most of a training
-step there (pytorch/pytorch#138199). Here 64 random bits decide 62 elements where the probability
-is 1/2, eight where it is another multiple of 1/256, and four elsewhere.
+step there (pytorch/pytorch#138199). A hash needs no memory: one pass draws, drops and scales, and
+the backward pass draws the same again. A GPU keeps PyTorch's own.
 """
 
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-_INT64_MIN = torch.iinfo(torch.int64).min
-_BITS_OF_TWO = 1 << 30  # of the float32 2.0
+from mlorakit.kernels import compiled
+from mlorakit.kernels.compiled import array_of
+
+Key = NDArray[np.uint32]
+"""Two numbers that decide a mask."""
 
 
-def _quantised(p: float) -> tuple[torch.dtype, int, int]:
-    """The integer type to draw, its number of values, and how many of them drop an element."""
-    if (p * 256).is_integer():
-        return torch.uint8, 2**8, int(p * 256)
-    return torch.uint16, 2**16, round(p * 2**16)
+def draw_keys(count: int) -> NDArray[np.uint32]:
+    """Keys of several masks from the CPU's global generator, (count, 2)."""
+    return torch.randint(1 << 32, (count, 2)).numpy().astype(np.uint32)
 
 
-def realised_probability(p: float) -> float:
-    """The probability that `dropout` works with: p itself where p is a multiple of 1/256, else p
-    rounded to a multiple of 1/65536 (off by at most 7.7e-6).
+def threshold_and_scale(p: float) -> tuple[np.uint32, np.float32]:
+    """From which number on an element is kept (a probability of p to within 2^-33), and the factor
+    1 / (1 - p) of those that are.
     """
-    _, values, dropped = _quantised(p)
-    return dropped / values
+    return np.uint32(round(p * 2**32)), np.float32(1 / (1 - p))
 
 
-def _random_bits(words: int, device: torch.device) -> Tensor:
-    """Random int64 numbers, (words,), from the device's global generator."""
-    # random_() without bounds leaves the sign bit at 0; the full range needs the lower bound.
-    return torch.empty(words, dtype=torch.int64, device=device).random_(_INT64_MIN, None)
-
-
-def scaled_mask(
-    shape: torch.Size, p: float, device: torch.device, dtype: torch.dtype = torch.float32
-) -> Tensor:
-    """Tensor of `shape`, 1 / (1 - p) where an element is kept and 0 elsewhere, from the device's
-    global generator.
+def keep_mask(rows: int, columns: int, p: float, key: Key) -> Tensor:
+    """Bool tensor of shape (rows, columns): which elements a key keeps. For tests; dropout itself
+    never holds a mask.
     """
-    count = shape.numel()
-    if p == 0.5 and dtype == torch.float32:
-        return _twos_and_zeros(count, device).view(shape)
-    draw, values, dropped = _quantised(p)
-    drawn = _random_bits(-(-count * draw.itemsize // 8), device).view(draw)
-    if draw == torch.uint16:
-        # uint16 has no comparison on every device: shift the threshold into int16's range instead.
-        drawn, dropped = drawn.view(torch.int16), dropped - values // 2
-    # Comparing into a float tensor is eight times faster than into a bool one that is then cast.
-    keep = torch.empty(count, dtype=dtype, device=device)
-    torch.ge(drawn[:count], dropped, out=keep)
-    return keep.mul_(1.0 / (1.0 - realised_probability(p))).view(shape)
+    threshold, _ = threshold_and_scale(p)
+    return torch.from_numpy(compiled.random_numbers(rows, columns, key) >= threshold)
 
 
-def _twos_and_zeros(count: int, device: torch.device) -> Tensor:
-    """Float32 tensor of shape (count,), each element 2 or 0 with probability 1/2.
+def keep_mask_reference(rows: int, columns: int, p: float, key: Key) -> Tensor:
+    """The plain form of `keep_mask`: the hash in 64-bit integers."""
 
-    The bits of 2.0 are those of the integer 2^30. Shifted left by 0 to 30 places, an int32 brings
-    31 of its bits there one after the other, and all others are cleared.
-    """
-    words = _random_bits(-(-count // 62), device).view(torch.int32)
-    places = torch.arange(31, dtype=torch.int32, device=device).unsqueeze(1)
-    bits = torch.bitwise_left_shift(words, places).bitwise_and_(_BITS_OF_TWO)
-    return bits.view(torch.float32).flatten()[:count]
+    def times(h: Tensor, factor: int) -> Tensor:  # modulo 2^32, by halves of the factor
+        low, high = factor & 0xFFFF, factor >> 16
+        return (h * low + ((h * high & 0xFFFF) << 16)) & 0xFFFFFFFF
+
+    def mixed(h: Tensor) -> Tensor:
+        h = times(h ^ h >> 16, 0x7FEB352D)
+        h = times(h ^ h >> 15, 0x846CA68B)
+        return h ^ h >> 16
+
+    def numbers(first: int, count: int, step: int) -> Tensor:
+        return mixed((first + times(torch.arange(count), step)) & 0xFFFFFFFF)
+
+    h = numbers(int(key[0]), rows, 0x9E3779B9)[:, None] ^ numbers(int(key[1]), columns, 0x85EBCA6B)
+    h = times(h, 0x7FEB352D)
+    return times(h ^ h >> 15, 0x846CA68B) >= round(p * 2**32)
+
+
+def dropout_reference(x: Tensor, keep: Tensor, p: float) -> Tensor:
+    """What `dropout` computes, given the mask: kept elements are scaled by 1 / (1 - p)."""
+    return torch.where(keep, x / (1.0 - p), 0.0)
 
 
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
-        keep = scaled_mask(x.shape, p, x.device, x.dtype)
-        ctx.save_for_backward(keep)
-        return x * keep
+        ctx.p, ctx.key = p, draw_keys(1)[0]
+        return _dropped(x, p, ctx.key)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (keep,) = ctx.saved_tensors
-        return grad * keep, None
+        return _dropped(grad, ctx.p, ctx.key), None
 
 
-def relu_dropout_forward_(x: Tensor, p: float) -> Tensor:
-    """Dropout of ReLU(x), in place and without a gradient."""
-    return x.relu_().mul_(scaled_mask(x.shape, p, x.device, x.dtype)) if p > 0 else x.relu_()
+def _dropped(x: Tensor, p: float, key: Key) -> Tensor:
+    out = x.detach().clone(memory_format=torch.contiguous_format)
+    compiled.dropout(_rows(out), *threshold_and_scale(p), key)
+    return out
 
 
-def relu_dropout_backward(grad: Tensor, y: Tensor, p: float) -> Tensor:
-    """The gradient of the input of `relu_dropout_forward_`, whose output y is above zero exactly
-    where ReLU was active and the element was kept.
-    """
-    of_x = torch.ops.aten.threshold_backward(grad, y, 0)
-    return of_x.mul_(1.0 / (1.0 - realised_probability(p))) if p > 0 else of_x
-
-
-class _ReluDropout(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
-        ctx.p = p
-        y = relu_dropout_forward_(x, p)
-        ctx.mark_dirty(x)
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (y,) = ctx.saved_tensors
-        return relu_dropout_backward(grad, y, ctx.p), None
-
-
-def dropout_reference(x: Tensor, keep: Tensor, p: float) -> Tensor:
-    """What `dropout` computes, given the mask: kept elements are scaled by 1 / (1 - p)."""
-    return torch.where(keep.bool(), x / (1.0 - realised_probability(p)), 0.0)
+def _rows(x: Tensor) -> Any:
+    """A tensor's values as an array of shape (B, N)."""
+    return array_of(x).reshape(-1, x.shape[-1])
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     """Zero each element with probability p and scale the others by 1 / (1 - p).
 
     Args:
-        x: tensor of any shape.
-        p: probability in [0, 1), see `realised_probability`.
+        x: tensor of any shape but a scalar.
+        p: probability in [0, 1).
         training: with False, x is returned as it is.
     """
-    return _Dropout.apply(x, p) if training and p > 0 else x
-
-
-def relu_dropout_(x: Tensor, p: float, training: bool) -> Tensor:
-    """`dropout` of ReLU(x) in one step, in place; same arguments as `dropout`.
-
-    x may be no leaf and its value may be needed by no other operation.
-    """
-    return _ReluDropout.apply(x, p) if training and p > 0 else x.relu_()
+    if not training or p == 0:
+        return x
+    return F.dropout(x, p) if x.device.type != "cpu" else _Dropout.apply(x, p)

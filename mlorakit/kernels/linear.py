@@ -1,64 +1,47 @@
-"""x W^T + b, with the faster of the two libraries that a CPU build of PyTorch carries.
+"""x W^T + b in shards of the batch, the same to the bit whatever the number of threads."""
 
-`torch.nn.functional.linear` multiplies float32 matrices by MKL, which on processors that are not
-Intel's leaves AVX-512 unused; oneDNN, which PyTorch takes for other types, uses it and is nearly
-twice as fast there. On Intel's, MKL is as fast forward and twice as fast for a weight's gradient.
-Same arithmetic in float32, another order of sums.
-"""
-
-import platform
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mlorakit.kernels import dense
+from mlorakit.kernels.blas import sgemm_address
+from mlorakit.kernels.compiled import array_of, runs_compiled
 
-def _is_intel() -> bool:
-    cpuinfo = Path("/proc/cpuinfo")
-    described = cpuinfo.read_text() if cpuinfo.is_file() else platform.processor()
-    return "GenuineIntel" in described
-
-
-_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
-    torch.ops.mkldnn, "_linear_pointwise"
-)
-_BY_ONEDNN = _HAS_ONEDNN and not _is_intel()
-
-
-def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """The map without a gradient; x of shape (B, n_in), weight of shape (n_out, n_in)."""
-    if not (_BY_ONEDNN and x.device.type == "cpu" and x.dtype == torch.float32 and x.numel()):
-        return F.linear(x, weight, bias)
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-
-
-def weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
-    """The gradient of W, grad^T x; x of shape (B, n_in), grad of shape (B, n_out)."""
-    if not _BY_ONEDNN:
-        return grad.t() @ x
-    if x.shape[1] < grad.shape[1]:  # oneDNN is faster with the longer axis last
-        return product(x.t(), grad.t()).t().contiguous()
-    return product(grad.t(), x.t())
+_NO_BIAS = np.empty(0, np.float32)
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.has_bias = bias is not None
-        return product(x, weight, bias)
+        y = x.new_empty(len(x), len(weight))
+        arrays = array_of(x.contiguous()), array_of(weight.contiguous())
+        own = _NO_BIAS if bias is None else array_of(bias)
+        dense.linear(sgemm_address(), dense.shards_of(len(x)), *arrays, own, y.numpy())
+        ctx.arrays, ctx.has_bias = arrays, bias is not None
+        return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        grad_bias = grad.sum(0) if ctx.has_bias else None
-        return product(grad, weight.t()), weight_gradient(x, grad), grad_bias
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
+        (x, w), n_out = ctx.arrays, grad.shape[1]
+        shards = dense.shards_of(len(x))
+        of_x = np.empty(x.shape if ctx.needs_input_grad[0] else (0, 0), np.float32)
+        of_w = np.empty((shards, *w.shape), np.float32)
+        of_bias = np.empty((shards, n_out if ctx.has_bias else 0), np.float32)
+        own = array_of(grad.contiguous())
+        dense.linear_backward(sgemm_address(), shards, x, w, own, of_x, of_w, of_bias)
+        return (
+            torch.from_numpy(of_x) if of_x.size else None,
+            torch.from_numpy(of_w[0]),
+            torch.from_numpy(of_bias[0]) if ctx.has_bias else None,
+        )
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`torch.nn.functional.linear` of a matrix, faster on CPUs.
+    """`torch.nn.functional.linear` of a matrix; elsewhere than on a CPU in float32, just that.
 
     Args:
         x: of shape (B, n_in).
@@ -68,6 +51,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         Tensor of shape (B, n_out).
     """
-    if not (_BY_ONEDNN and x.device.type == "cpu"):
-        return F.linear(x, weight, bias)
-    return _Linear.apply(x, weight, bias)
+    if runs_compiled(x) and x.numel():
+        return _Linear.apply(x, weight, bias)
+    return F.linear(x, weight, bias)

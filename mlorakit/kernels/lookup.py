@@ -6,34 +6,51 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mlorakit.kernels import compiled
+from mlorakit.kernels.compiled import array_of
+
 
 class _Lookup(torch.autograd.Function):
-    """On a CPU `embedding` reads all ids once per thread in its backward pass; adding the rows up
-    one after the other takes a third of the time.
+    """On a CPU `embedding` reads all ids once per thread in its backward pass, and one after the
+    other takes a third of the time.
     """
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, ids: Tensor) -> Tensor:
-        flat = ids.flatten()
-        ctx.save_for_backward(flat)
-        ctx.shape = table.shape
-        return table.index_select(0, flat).view(*ids.shape, table.shape[1])
+    def forward(ctx: Any, table: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
+        ctx.places, ctx.shape = (array_of(ids), array_of(offsets)), table.shape
+        out = table.new_empty(*ids.shape, table.shape[1])
+        if not compiled.gather(array_of(table), *ctx.places, array_of(out)):
+            places = ids + offsets
+            raise IndexError(
+                f"Ids {int(places.min())} to {int(places.max())} are looked up in a table of "
+                f"{len(table)} rows; the ids were made with other field sizes than the table."
+            )
+        return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (flat,) = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         total = grad.new_zeros(ctx.shape)
-        return total.index_add_(0, flat, grad.reshape(-1, grad.shape[-1])), None
+        compiled.scatter(array_of(grad.contiguous()), *ctx.places, array_of(total))
+        return total, None, None
 
 
-def lookup(table: Tensor, ids: Tensor) -> Tensor:
+def lookup(table: Tensor, ids: Tensor, offsets: Tensor | None = None) -> Tensor:
     """The table's rows at some ids.
 
     Args:
         table: of shape (N, K).
-        ids: int32 or int64 tensor of any shape, values in 0..N-1.
+        ids: int32 or int64 tensor of any shape; of shape (B, F) with offsets.
+        offsets: int64 tensor of shape (F,), added to the ids of each column.
 
     Returns:
         Tensor of shape (*ids.shape, K).
+
+    Raises:
+        IndexError: on a CPU, an id plus its offset is not in 0..N-1.
     """
-    return _Lookup.apply(table, ids) if table.device.type == "cpu" else F.embedding(ids, table)
+    if table.device.type != "cpu":
+        return F.embedding(ids if offsets is None else ids + offsets, table)
+    if offsets is not None:
+        return _Lookup.apply(table, ids.contiguous(), offsets)
+    flat = ids.reshape(-1, 1).contiguous()
+    return _Lookup.apply(table, flat, ids.new_zeros(1)).view(*ids.shape, table.shape[1])

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from mlorakit.kernels.dropout import relu_dropout_
+from mlorakit.kernels.dropout import dropout
 from mlorakit.kernels.grouped_linear import grouped_linear
 from mlorakit.kernels.groups import DomainGroups
 from mlorakit.kernels.lookup import lookup
@@ -45,7 +45,7 @@ class DomainDense(nn.Module):
 
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, n_in), rows sorted by domain, to (B, n_out)."""
-        return relu_dropout_(self.own(x, groups), self.p, self.training)
+        return dropout(self.own(x, groups).relu_(), self.p, self.training)
 
 
 class StarDense(nn.Module):
@@ -74,7 +74,7 @@ class StarDense(nn.Module):
         """(B, n_in), rows sorted by domain, to (B, n_out)."""
         weight = self.shared.weight * self.domain_weight  # (D, n_out, n_in)
         h = grouped_linear(x, weight, self.shared.bias + self.domain_bias, groups)
-        return relu_dropout_(h, self.p, self.training)
+        return dropout(h.relu_(), self.p, self.training)
 
 
 class Tower(nn.Module):

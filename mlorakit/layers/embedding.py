@@ -28,4 +28,4 @@ class FieldEmbedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Ids of shape (B, F), each within its field, to embeddings of shape (B, F, K)."""
-        return lookup(self.weight, ids + self.offsets)
+        return lookup(self.weight, ids, self.offsets)

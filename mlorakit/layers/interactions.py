@@ -6,6 +6,7 @@ Sizes and initial values follow deepctr 0.9.0, which MLoRA's released code build
 import torch
 from torch import Tensor, nn
 
+from mlorakit.kernels.interaction import bi_interaction
 from mlorakit.kernels.linear import linear
 
 
@@ -13,11 +14,6 @@ def pairs(n_fields: int) -> tuple[list[int], list[int]]:
     """Indices of the F (F - 1) / 2 pairs of fields: the first field of each, and the second."""
     first, second = torch.triu_indices(n_fields, n_fields, offset=1).tolist()
     return first, second
-
-
-def bi_interaction(e: Tensor) -> Tensor:
-    """Sum over pairs of fields of e_i * e_j, (B, K): NFM's pooling (arXiv 1708.05027, eq. 4)."""
-    return 0.5 * (e.sum(1).square() - e.square().sum(1))
 
 
 def factorization_machine(e: Tensor) -> Tensor:
@@ -117,7 +113,8 @@ class InteractingLayer(nn.Module):
     def forward(self, e: Tensor) -> Tensor:
         """(B, F, n_in) to (B, F, size * heads)."""
         batch, n_fields, _ = e.shape
-        query, key, value, residual = (e @ self.weight).chunk(4, dim=2)
+        mapped = linear(e.flatten(0, 1), self.weight.t()).view(batch, n_fields, -1)
+        query, key, value, residual = mapped.chunk(4, dim=2)
 
         def split(x: Tensor) -> Tensor:  # (B, F, S H) to (B, H, F, S)
             return x.view(batch, n_fields, self.heads, -1).transpose(1, 2)

@@ -6,10 +6,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mlorakit.kernels.dropout import dropout, relu_dropout_
-from mlorakit.kernels.grouped_lora import adapted_layer, grouped_lora
+from mlorakit.kernels.compiled import runs_compiled
+from mlorakit.kernels.dropout import dropout
+from mlorakit.kernels.grouped_lora import grouped_lora
 from mlorakit.kernels.groups import DomainGroups
 from mlorakit.kernels.linear import linear
+from mlorakit.kernels.stack import StackLayer, dense_stack
 
 LayerFactory = Callable[[int, int], nn.Module]
 """Makes a layer from its input and output width; its forward takes (x, groups)."""
@@ -36,10 +38,17 @@ class Dense(nn.Module):
         self.shared = shared_linear(n_in, n_out)
         self.p = p
 
+    def stacked(self) -> StackLayer:
+        """Its weights, as `dense_stack` takes them."""
+        return StackLayer(self.shared.weight, self.shared.bias)
+
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, n_in) to (B, n_out)."""
+        p = self.p if self.training else 0.0
+        if runs_compiled(x):
+            return dense_stack(x, [self.stacked()], groups, p)
         shared = linear(x, self.shared.weight, self.shared.bias)
-        return relu_dropout_(shared, self.p, self.training)
+        return dropout(shared.relu_(), p, self.training)
 
 
 def lora_rank(n_out: int, alpha: int) -> int:
@@ -107,6 +116,11 @@ class DomainLoRA(nn.Module):
         """X A_d B_d + c_d, of shape (B, n_out)."""
         return grouped_lora(x, self.lora_a, self.lora_b_bias, groups)
 
+    def stacked(self) -> StackLayer:
+        """Its weights, as `dense_stack` takes them."""
+        shared = self.shared
+        return StackLayer(shared.weight, shared.bias, self.lora_a, self.lora_b_bias)
+
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, n_in), rows sorted by domain, to (B, n_out)."""
         weight, bias = self.shared.weight, self.shared.bias
@@ -114,7 +128,10 @@ class DomainLoRA(nn.Module):
             shared = dropout(linear(x, weight, bias), self.p, self.training)
             return torch.relu_(shared + self.domain_term(x, groups))
         p = self.p if self.training else 0.0
-        return adapted_layer(x, weight, bias, self.lora_a, self.lora_b_bias, groups, p)
+        if runs_compiled(x):
+            return dense_stack(x, [self.stacked()], groups, p)
+        shared = linear(x, weight, bias) + self.domain_term(x, groups)
+        return dropout(shared.relu_(), p, self.training)
 
 
 class MLP(nn.Module):
@@ -133,13 +150,16 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, n_in) to (B, hidden[-1])."""
-        adapted = any(isinstance(layer, DomainLoRA) for layer in self.layers)
-        if not (adapted and x.device.type == "cpu" and torch.is_grad_enabled()):
-            return self._chain(x, groups)
-        # Padded once here rather than in each layer.
-        return groups.tiles.unpad(self._chain(groups.tiles.pad(x), groups.padded))
-
-    def _chain(self, x: Tensor, groups: DomainGroups) -> Tensor:
+        if runs_compiled(x) and all(map(_is_stackable, self.layers)):
+            p = self.layers[0].p if self.training else 0.0
+            return dense_stack(x, [layer.stacked() for layer in self.layers], groups, p)
         for layer in self.layers:
             x = layer(x, groups)
         return x
+
+
+def _is_stackable(layer: nn.Module) -> bool:
+    """Whether `dense_stack` computes what the layer does."""
+    if type(layer) is DomainLoRA:
+        return not layer.dropout_on_shared
+    return type(layer) is Dense

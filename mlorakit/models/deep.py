@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from mlorakit.kernels.interaction import bi_interaction
 from mlorakit.layers.interactions import (
     BilinearInteraction,
     CrossNetwork,
     InteractingLayer,
     SENet,
-    bi_interaction,
     inner_products,
 )
 from mlorakit.models.backbone import Backbone

@@ -1,0 +1,200 @@
+"""Loops over the values of a batch, compiled for the processor at hand by Numba.
+
+Each does in one pass over memory what takes several of PyTorch's operations, on one thread, so
+that results do not depend on the number of threads. They take NumPy arrays on the memory of
+contiguous CPU tensors, see `array_of`. The wrappers, and the plain form of each, stand in the
+modules that call them.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from numba import uint32
+from torch import Tensor
+
+# Compiled on first use and kept beside this file. Sums may be reordered, the same way in every run.
+_compiled = numba.njit(cache=True, fastmath=True, error_model="numpy")
+
+PART = 1 << 15
+"""Values of a long array that one thread takes at a time."""
+
+
+def runs_compiled(x: Tensor) -> bool:
+    """Whether compiled loops take a tensor: one of float32 on a CPU."""
+    return x.device.type == "cpu" and x.dtype == torch.float32
+
+
+def array_of(x: Tensor) -> Any:
+    """The values of a CPU tensor as a NumPy array on the same memory."""
+    return x.detach().numpy()
+
+
+@numba.njit(inline="always")
+def _mixed(h):  # type: ignore[no-untyped-def]
+    """A hash of 32 bits; constants of C. Wellons' hash-prospector (`lowbias32`)."""
+    h = uint32(h)
+    h ^= h >> uint32(16)
+    h = uint32(h * uint32(0x7FEB352D))
+    h ^= h >> uint32(15)
+    h = uint32(h * uint32(0x846CA68B))
+    h ^= h >> uint32(16)
+    return h
+
+
+@numba.njit(inline="always")
+def random_number(of_row, of_column):  # type: ignore[no-untyped-def]
+    """The random number of an element; those of its row and column are hashes already."""
+    h = of_row ^ of_column
+    h = uint32(h * uint32(0x7FEB352D))
+    h ^= h >> uint32(15)
+    return uint32(h * uint32(0x846CA68B))
+
+
+@numba.njit(inline="always")
+def hash_row(key, i):  # type: ignore[no-untyped-def]
+    return _mixed(key[0] + uint32(i) * uint32(0x9E3779B9))
+
+
+@_compiled
+def hash_columns(key, n):  # type: ignore[no-untyped-def]
+    numbers = np.empty(n, np.uint32)
+    for j in range(n):
+        numbers[j] = _mixed(key[1] + uint32(j) * uint32(0x85EBCA6B))
+    return numbers
+
+
+@_compiled
+def random_numbers(rows, columns, key):  # type: ignore[no-untyped-def]
+    """The uint32 numbers that decide what dropout drops, (rows, columns); key of two uint32."""
+    numbers, of_column = np.empty((rows, columns), np.uint32), hash_columns(key, columns)
+    for i in range(rows):
+        for j in range(columns):
+            numbers[i, j] = random_number(hash_row(key, i), of_column[j])
+    return numbers
+
+
+@_compiled
+def dropout(x, threshold, scale, key):  # type: ignore[no-untyped-def]
+    """X = scale x where an element's number is at least the threshold, else 0; x (B, N)."""
+    rows, columns = x.shape
+    of_column, zero = hash_columns(key, columns), x.dtype.type(0)
+    for i in range(rows):
+        row, of_row = x[i], hash_row(key, i)
+        for j in range(columns):
+            row[j] = row[j] * scale if random_number(of_row, of_column[j]) >= threshold else zero
+
+
+@_compiled
+def sort_batches(rows, sizes, domain, counts):  # type: ignore[no-untyped-def]
+    """Puts the rows of each batch in order of their domains, those of a domain as they were.
+
+    Args:
+        rows: numbers of rows, of one batch after the other; changed.
+        sizes: of the batches, (N,).
+        domain: of each row.
+        counts: filled with the rows of each domain in each batch, (N, D).
+    """
+    start, place = 0, np.empty(counts.shape[1], np.int64)
+    for batch in range(sizes.size):
+        own = rows[start : start + sizes[batch]].copy()
+        counts[batch] = 0
+        for row in own:
+            counts[batch, domain[row]] += 1
+        at = start
+        for d in range(counts.shape[1]):
+            place[d] = at
+            at += counts[batch, d]
+        for row in own:
+            rows[place[domain[row]]] = row
+            place[domain[row]] += 1
+        start += sizes[batch]
+
+
+@_compiled
+def gather(table, ids, offsets, out):  # type: ignore[no-untyped-def]
+    """out[i, f] = table[ids[i, f] + offsets[f]]; False where a place lies outside the table."""
+    rows, fields = ids.shape
+    for i in range(rows):
+        for f in range(fields):
+            place = ids[i, f] + offsets[f]
+            if place < 0 or place >= table.shape[0]:
+                return False
+            source, to = table[place], out[i, f]
+            for k in range(to.size):
+                to[k] = source[k]
+    return True
+
+
+@_compiled
+def scatter(grad, ids, offsets, total):  # type: ignore[no-untyped-def]
+    """total[ids[i, f] + offsets[f]] += grad[i, f], row after row."""
+    rows, fields = ids.shape
+    for i in range(rows):
+        for f in range(fields):
+            source, to = grad[i, f], total[ids[i, f] + offsets[f]]
+            for k in range(to.size):
+                to[k] += source[k]
+
+
+@_compiled
+def bi_interaction(e, out):  # type: ignore[no-untyped-def]
+    """out[i, k] = sum over pairs of fields f < g of e[i, f, k] e[i, g, k]; e (B, F, K)."""
+    rows, fields, size = e.shape
+    for i in range(rows):
+        for k in range(size):
+            total = squares = e.dtype.type(0)
+            for f in range(fields):
+                total += e[i, f, k]
+                squares += e[i, f, k] * e[i, f, k]
+            out[i, k] = (total * total - squares) / 2
+
+
+@_compiled
+def bi_interaction_backward(e, grad, of_e):  # type: ignore[no-untyped-def]
+    """of_e[i, f, k] = grad[i, k] times the sum of the other fields' e."""
+    rows, fields, size = e.shape
+    for i in range(rows):
+        for k in range(size):
+            total = e.dtype.type(0)
+            for f in range(fields):
+                total += e[i, f, k]
+            for f in range(fields):
+                of_e[i, f, k] = grad[i, k] * (total - e[i, f, k])
+
+
+@_compiled
+def _adam(grad, p, m, v, size, root, decay, first, second, eps):  # type: ignore[no-untyped-def]
+    one = p.dtype.type(1)
+    for i in range(p.size):
+        g = grad[i] + decay * p[i]
+        m[i] = first * m[i] + (one - first) * g
+        v[i] = second * v[i] + (one - second) * g * g
+        p[i] -= size * m[i] / (np.sqrt(v[i]) * root + eps)
+
+
+@_compiled
+def adam(grad, p, m, v, step, rate, decay, beta1, beta2, eps):  # type: ignore[no-untyped-def]
+    """A step of Adam on flat arrays; `decay` p is added to the gradient; step (1,) counts."""
+    step[0] += 1
+    real = p.dtype.type
+    size = real(rate / (1 - beta1 ** step[0]))
+    root = real(1 / np.sqrt(1 - beta2 ** step[0]))
+    _adam(grad, p, m, v, size, root, real(decay), real(beta1), real(beta2), real(eps))
+
+
+@numba.njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
+def adam_in_parts(grad, p, m, v, step, rate, decay, beta1, beta2, eps):  # type: ignore[no-untyped-def]
+    """`adam` of long arrays, by several threads."""
+    step[0] += 1
+    real = p.dtype.type
+    size = real(rate / (1 - beta1 ** step[0]))
+    root = real(1 / np.sqrt(1 - beta2 ** step[0]))
+    parts = (p.size + PART - 1) // PART
+    for part in numba.prange(parts):
+        own = slice(part * PART, min((part + 1) * PART, p.size))
+        _adam(
+            grad[own], p[own], m[own], v[own], size, root, real(decay), real(beta1), real(beta2),
+            real(eps),
+        )  # fmt: skip

@@ -1,0 +1,170 @@
+"""An MLP's layers, each ReLU and dropout of a shared map plus a low-rank map per domain.
+
+MLoRA (arXiv 2408.08913) adds x A_d B_d + c_d to each layer. On a CPU all layers are one autograd
+step, and each is one call of compiled code, see `dense`.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlorakit.kernels import dense
+from mlorakit.kernels.blas import sgemm_address
+from mlorakit.kernels.compiled import array_of
+from mlorakit.kernels.dropout import draw_keys, keep_mask_reference, threshold_and_scale
+from mlorakit.kernels.grouped_lora import grouped_lora_reference
+from mlorakit.kernels.groups import DomainGroups
+
+_NOTHING = np.empty((0, 0, 0), np.float32)
+
+
+class StackLayer(NamedTuple):
+    """The weights of one layer.
+
+    Args:
+        weight: W of shape (n_out, n_in).
+        bias: shared by the domains, of shape (n_out,).
+        a: A of every domain, of shape (D, R, n_in), or None.
+        b: B of every domain and, as their last row, the domain's bias c, of shape
+            (D, R + 1, n_out); None in a plain layer.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    a: Tensor | None = None
+    b: Tensor | None = None
+
+    def merges(self, rows: int) -> bool:
+        """Whether a batch costs less with a matrix W + (A_d B_d)^T per domain than with low-rank
+        products: the former need as many multiplications per domain as the latter per row.
+        """
+        if self.a is None:
+            return False
+        n_out, n_in = self.weight.shape
+        return _MERGED_COST * len(self.a) * n_out * n_in < rows * (n_out + n_in)
+
+
+_MERGED_COST = 2.0
+
+
+def dense_stack_reference(
+    x: Tensor, layers: list[StackLayer], groups: DomainGroups, p: float, keys: Any = None
+) -> Tensor:
+    """The plain form of `dense_stack`, on any device and in any precision, with given keys."""
+    for number, layer in enumerate(layers):
+        h = x @ layer.weight.t() + layer.bias
+        if layer.b is not None:
+            h = h + grouped_lora_reference(x, layer.a, layer.b, groups)
+        x = torch.relu(h)
+        if p > 0:
+            keep = keep_mask_reference(*x.shape, p, keys[number])
+            x = torch.where(keep.to(x.device), x / (1 - p), 0)
+    return x
+
+
+def dense_stack(x: Tensor, layers: list[StackLayer], groups: DomainGroups, p: float) -> Tensor:
+    """Layers one after the other on a CPU, in float32.
+
+    Args:
+        x: inputs of shape (B, n_in), rows sorted by domain.
+        layers: first to last.
+        groups: where each domain's rows lie.
+        p: dropout probability; 0 outside training.
+
+    Returns:
+        Tensor of shape (B, n_out).
+    """
+    tensors = [t for layer in layers for t in (layer.weight, layer.bias, layer.a, layer.b)]
+    return _Stack.apply(x, groups, p, *tensors)
+
+
+class _Stack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, groups: DomainGroups, p: float, *tensors: Tensor) -> Tensor:
+        layers, rows = _layers(tensors), x.shape[0]
+        weights, biases, a_s, b_s = zip(*(_used(layer, rows) for layer in layers), strict=True)
+        y = x.new_empty(rows, biases[-1].shape[1])
+        ys = *(np.empty((rows, b.shape[1]), np.float32) for b in biases[:-1]), y.numpy()
+        downs = tuple(np.empty((rows, a.shape[1]), np.float32) for a in a_s)
+        keys = draw_keys(len(layers)) if p > 0 else np.zeros((len(layers), 2), np.uint32)
+        threshold, scale = threshold_and_scale(p)
+        ctx.used = array_of(x.contiguous()), weights, array_of(groups.ends), a_s, b_s, downs
+        ctx.ys, ctx.scale, ctx.biases = ys, scale, [b.shape for b in biases]
+        dense.forward(
+            sgemm_address(), dense.shards_of(rows), *ctx.used[:2], biases, *ctx.used[2:], ys,
+            threshold, scale, keys,
+        )  # fmt: skip
+        ctx.save_for_backward(y, *tensors)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        _, *tensors = ctx.saved_tensors
+        x, weights, _, a_s, b_s, downs = ctx.used
+        layers, shards = _layers(tensors), dense.shards_of(len(x))
+        last = grad.clone(memory_format=torch.contiguous_format).numpy()  # changed in place
+        grads = *map(np.empty_like, ctx.ys[:-1]), last
+        of_x = np.empty_like(x)
+        # Frozen shared weights need no gradient, unless it leads to that of A and B.
+        trained = ctx.needs_input_grad[3::4]
+        of_ws = tuple(
+            np.empty((shards if t or len(w) > 1 else 0, *w.shape), np.float32)
+            for w, t in zip(weights, trained, strict=True)
+        )
+        of_biases = tuple(np.empty((shards, *shape), np.float32) for shape in ctx.biases)
+        of_as, of_bs = tuple(map(np.empty_like, a_s)), tuple(map(np.empty_like, b_s))
+        dense.backward(
+            sgemm_address(), shards, *ctx.used, tuple(map(np.empty_like, downs)), ctx.ys,
+            ctx.scale, grads, of_x, of_ws, of_biases, of_as, of_bs,
+        )  # fmt: skip
+        gradients: list[Tensor | None] = []
+        for layer, *found in zip(layers, trained, of_ws, of_biases, of_as, of_bs, strict=True):
+            gradients += _of_layer(layer, *found)
+        return (torch.from_numpy(of_x), None, None, *gradients)
+
+
+def _used(layer: StackLayer, rows: int) -> tuple[Any, Any, Any, Any]:
+    """What `dense.forward` takes of a layer: weights, biases, A and B."""
+    weight, bias = array_of(layer.weight)[None], array_of(layer.bias)[None]
+    if layer.b is None:
+        return weight, bias, _NOTHING, _NOTHING
+    b = layer.b.detach()
+    bias = bias + b[:, -1].numpy()
+    if layer.a is None:
+        return weight, bias, _NOTHING, _NOTHING
+    a = layer.a.detach()
+    if layer.merges(rows):
+        merged = torch.baddbmm(layer.weight.detach(), b[:, :-1].mT, a)
+        return merged.numpy(), bias, _NOTHING, _NOTHING
+    return weight, bias, a.numpy(), b.numpy()
+
+
+def _of_layer(
+    layer: StackLayer, trained: bool, of_w: Any, of_bias: Any, of_a: Any, of_b: Any
+) -> list[Tensor | None]:
+    """Gradients of a layer's weight, bias, a and b from what `dense.backward` filled."""
+    of_weight = torch.from_numpy(of_w[0]) if len(of_w) else None
+    own: list[Tensor | None] = [None, None]
+    if layer.b is not None:
+        own = [torch.from_numpy(of_a), torch.from_numpy(of_b)]
+        if layer.a is None:
+            own = [None, torch.empty_like(layer.b)]
+        elif not of_a.size:  # W + (A B)^T was used
+            own = [torch.bmm(layer.b[:, :-1], of_weight), torch.empty_like(layer.b)]
+            torch.bmm(layer.a, of_weight.mT, out=own[1][:, :-1])
+        own[1][:, -1] = torch.from_numpy(of_bias[0])
+    if not trained:
+        return [None, None, *own]
+    shared_bias = of_bias[0, 0] if of_bias.shape[1] == 1 else of_bias[0].sum(0)
+    return [_total(of_weight), torch.from_numpy(shared_bias), *own]
+
+
+def _total(of_groups: Tensor) -> Tensor:
+    """The sum over the first axis."""
+    return of_groups[0] if len(of_groups) == 1 else of_groups.sum(0)
+
+
+def _layers(tensors: Any) -> list[StackLayer]:
+    return [StackLayer(*tensors[i : i + 4]) for i in range(0, len(tensors), 4)]
