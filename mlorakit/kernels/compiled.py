@@ -14,8 +14,7 @@ import torch
 from numba import uint32
 from torch import Tensor
 
-# Compiled on first use and kept beside this file. Sums may be reordered, the same way in every run.
-_compiled = numba.njit(cache=True, fastmath=True, error_model="numpy")
+from mlorakit.kernels.jit import inlined, parallel, serial
 
 PART = 1 << 15
 """Values of a long array that one thread takes at a time."""
@@ -31,7 +30,7 @@ def array_of(x: Tensor) -> Any:
     return x.detach().numpy()
 
 
-@numba.njit(inline="always")
+@inlined
 def _mixed(h):  # type: ignore[no-untyped-def]
     """A hash of 32 bits; constants of C. Wellons' hash-prospector (`lowbias32`)."""
     h = uint32(h)
@@ -43,7 +42,7 @@ def _mixed(h):  # type: ignore[no-untyped-def]
     return h
 
 
-@numba.njit(inline="always")
+@inlined
 def random_number(of_row, of_column):  # type: ignore[no-untyped-def]
     """The random number of an element; those of its row and column are hashes already."""
     h = of_row ^ of_column
@@ -52,12 +51,12 @@ def random_number(of_row, of_column):  # type: ignore[no-untyped-def]
     return uint32(h * uint32(0x846CA68B))
 
 
-@numba.njit(inline="always")
+@inlined
 def hash_row(key, i):  # type: ignore[no-untyped-def]
     return _mixed(key[0] + uint32(i) * uint32(0x9E3779B9))
 
 
-@_compiled
+@serial
 def hash_columns(key, n):  # type: ignore[no-untyped-def]
     numbers = np.empty(n, np.uint32)
     for j in range(n):
@@ -65,7 +64,7 @@ def hash_columns(key, n):  # type: ignore[no-untyped-def]
     return numbers
 
 
-@_compiled
+@serial
 def random_numbers(rows, columns, key):  # type: ignore[no-untyped-def]
     """The uint32 numbers that decide what dropout drops, (rows, columns); key of two uint32."""
     numbers, of_column = np.empty((rows, columns), np.uint32), hash_columns(key, columns)
@@ -75,7 +74,7 @@ def random_numbers(rows, columns, key):  # type: ignore[no-untyped-def]
     return numbers
 
 
-@_compiled
+@serial
 def dropout(x, threshold, scale, key):  # type: ignore[no-untyped-def]
     """X = scale x where an element's number is at least the threshold, else 0; x (B, N)."""
     rows, columns = x.shape
@@ -86,7 +85,7 @@ def dropout(x, threshold, scale, key):  # type: ignore[no-untyped-def]
             row[j] = row[j] * scale if random_number(of_row, of_column[j]) >= threshold else zero
 
 
-@_compiled
+@serial
 def sort_batches(rows, sizes, domain, counts):  # type: ignore[no-untyped-def]
     """Puts the rows of each batch in order of their domains, those of a domain as they were.
 
@@ -112,7 +111,7 @@ def sort_batches(rows, sizes, domain, counts):  # type: ignore[no-untyped-def]
         start += sizes[batch]
 
 
-@_compiled
+@serial
 def gather(table, ids, offsets, out):  # type: ignore[no-untyped-def]
     """out[i, f] = table[ids[i, f] + offsets[f]]; False where a place lies outside the table."""
     rows, fields = ids.shape
@@ -127,7 +126,7 @@ def gather(table, ids, offsets, out):  # type: ignore[no-untyped-def]
     return True
 
 
-@_compiled
+@serial
 def scatter(grad, ids, offsets, total):  # type: ignore[no-untyped-def]
     """total[ids[i, f] + offsets[f]] += grad[i, f], row after row."""
     rows, fields = ids.shape
@@ -138,7 +137,7 @@ def scatter(grad, ids, offsets, total):  # type: ignore[no-untyped-def]
                 to[k] += source[k]
 
 
-@_compiled
+@serial
 def bi_interaction(e, out):  # type: ignore[no-untyped-def]
     """out[i, k] = sum over pairs of fields f < g of e[i, f, k] e[i, g, k]; e (B, F, K)."""
     rows, fields, size = e.shape
@@ -151,7 +150,7 @@ def bi_interaction(e, out):  # type: ignore[no-untyped-def]
             out[i, k] = (total * total - squares) / 2
 
 
-@_compiled
+@serial
 def bi_interaction_backward(e, grad, of_e):  # type: ignore[no-untyped-def]
     """of_e[i, f, k] = grad[i, k] times the sum of the other fields' e."""
     rows, fields, size = e.shape
@@ -164,7 +163,7 @@ def bi_interaction_backward(e, grad, of_e):  # type: ignore[no-untyped-def]
                 of_e[i, f, k] = grad[i, k] * (total - e[i, f, k])
 
 
-@_compiled
+@serial
 def _adam(grad, p, m, v, size, root, decay, first, second, eps):  # type: ignore[no-untyped-def]
     one = p.dtype.type(1)
     for i in range(p.size):
@@ -174,7 +173,7 @@ def _adam(grad, p, m, v, size, root, decay, first, second, eps):  # type: ignore
         p[i] -= size * m[i] / (np.sqrt(v[i]) * root + eps)
 
 
-@_compiled
+@serial
 def adam(grad, p, m, v, step, rate, decay, beta1, beta2, eps):  # type: ignore[no-untyped-def]
     """A step of Adam on flat arrays; `decay` p is added to the gradient; step (1,) counts."""
     step[0] += 1
@@ -184,7 +183,7 @@ def adam(grad, p, m, v, step, rate, decay, beta1, beta2, eps):  # type: ignore[n
     _adam(grad, p, m, v, size, root, real(decay), real(beta1), real(beta2), real(eps))
 
 
-@numba.njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
+@parallel
 def adam_in_parts(grad, p, m, v, step, rate, decay, beta1, beta2, eps):  # type: ignore[no-untyped-def]
     """`adam` of long arrays, by several threads."""
     step[0] += 1

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlorakit.kernels import dense
+from mlorakit.kernels import dense, per_domain
 from mlorakit.kernels.blas import sgemm_address
 from mlorakit.kernels.compiled import array_of
 from mlorakit.kernels.dropout import draw_keys, keep_mask_reference, threshold_and_scale
@@ -136,8 +136,9 @@ def _used(layer: StackLayer, rows: int) -> tuple[Any, Any, Any, Any]:
         return weight, bias, _NOTHING, _NOTHING
     a = layer.a.detach()
     if layer.merges(rows):
-        merged = torch.baddbmm(layer.weight.detach(), b[:, :-1].mT, a)
-        return merged.numpy(), bias, _NOTHING, _NOTHING
+        merged = np.empty((len(a), *layer.weight.shape), np.float32)
+        per_domain.merge(sgemm_address(), weight[0], a.numpy(), b.numpy(), merged)
+        return merged, bias, _NOTHING, _NOTHING
     return weight, bias, a.numpy(), b.numpy()
 
 
@@ -145,25 +146,24 @@ def _of_layer(
     layer: StackLayer, trained: bool, of_w: Any, of_bias: Any, of_a: Any, of_b: Any
 ) -> list[Tensor | None]:
     """Gradients of a layer's weight, bias, a and b from what `dense.backward` filled."""
-    of_weight = torch.from_numpy(of_w[0]) if len(of_w) else None
     own: list[Tensor | None] = [None, None]
     if layer.b is not None:
-        own = [torch.from_numpy(of_a), torch.from_numpy(of_b)]
         if layer.a is None:
-            own = [None, torch.empty_like(layer.b)]
+            of_b = np.empty(layer.b.shape, np.float32)
         elif not of_a.size:  # W + (A B)^T was used
-            own = [torch.bmm(layer.b[:, :-1], of_weight), torch.empty_like(layer.b)]
-            torch.bmm(layer.a, of_weight.mT, out=own[1][:, :-1])
-        own[1][:, -1] = torch.from_numpy(of_bias[0])
+            of_a, of_b = (np.empty(t.shape, np.float32) for t in (layer.a, layer.b))
+            used = of_w[0], array_of(layer.a), array_of(layer.b)
+            per_domain.merge_backward(sgemm_address(), *used, of_a, of_b)
+        of_b[:, -1] = of_bias[0]
+        own = [None if layer.a is None else torch.from_numpy(of_a), torch.from_numpy(of_b)]
     if not trained:
         return [None, None, *own]
-    shared_bias = of_bias[0, 0] if of_bias.shape[1] == 1 else of_bias[0].sum(0)
-    return [_total(of_weight), torch.from_numpy(shared_bias), *own]
+    return [_total(of_w[0]), _total(of_bias[0]), *own]
 
 
-def _total(of_groups: Tensor) -> Tensor:
+def _total(of_groups: Any) -> Tensor:
     """The sum over the first axis."""
-    return of_groups[0] if len(of_groups) == 1 else of_groups.sum(0)
+    return torch.from_numpy(of_groups[0] if len(of_groups) == 1 else of_groups.sum(0))
 
 
 def _layers(tensors: Any) -> list[StackLayer]:
