@@ -84,7 +84,8 @@ def module_file(module: str) -> Path | None:
 
 # Where things are, what is shown, what is written beside results and how, and checks of parameters
 # that DVC passes.
-INCIDENTAL = {"paths", "provenance", "progress", "whole", "config", "task_config", "__init__"}
+INCIDENTAL = {"paths", "provenance", "progress", "whole", "__init__"}
+INCIDENTAL |= {"config", "config_base", "train_config", "task_config"}
 # The constant that names the splits, rows' error class, and a file's hash.
 INCIDENTAL |= {"data/__init__", "data/splits", "data/rows", "data/spec"}
 # Nothing but a docstring.
