@@ -36,11 +36,12 @@ def train_parameters(cells: list[str], namespace: dict[str, Any]) -> tuple[Train
         return TrainConfig.of(**defaults | given), []
     released = read_released_config(path)
     values = dict(released.values)
-    if "alpha" in given and "rank" not in given:
-        values.pop("rank", None)  # which would leave alpha without effect
     lines = [f"{path.name}, key by key:", *_keys_of(released)]
     lines += [f"note: {note}" for note in released.notes]
     lines += _overridden(released.values, given)
+    if "alpha" in given and "rank" not in given and "rank" in values:
+        # A rank would leave alpha without effect.
+        lines.append(f"rank = {values.pop('rank')!r} of the config gives way to alpha")
     return TrainConfig.of(**defaults | values | given), lines
 
 
@@ -135,7 +136,7 @@ def _overridden(values: dict[str, Any], given: dict[str, Any]) -> Lines:
     return [
         f"given beside the config: {name} = {value!r}"
         + (f", where it has {values[name]!r}" if name in values else "")
-        for name, value in given.items()
+        for name, value in sorted(given.items())
     ]
 
 
