@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import torch
@@ -108,8 +109,13 @@ def load_dataset(folder: Path) -> MultiDomainData:
         fingerprint=fingerprint,
         vectors={
             place: torch.from_numpy(pl.read_parquet(folder / name)["vector"].to_numpy().copy())
-            for place, name in enumerate(f"vectors_{field_name}.parquet" for field_name in fields)
-            if name in description["files"]
+            for place, field_name in enumerate(_names(description["fields"]))
+            if (name := f"vectors_{field_name}.parquet") in description["files"]
         },
         **{part: load(part) for part in SPLITS},
     )
+
+
+def _names(columns: list[dict[str, Any]]) -> list[str]:
+    """Names of the fields, of which some have several columns of one `table`."""
+    return list(dict.fromkeys(column.get("table", column["name"]) for column in columns))

@@ -47,7 +47,16 @@ class GivenEmbedding(FieldEmbedding):
             torch.cat([zero[:0], *(own[field] for field in self.trained)], out=self.weight)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Ids of shape (B, F), each within its field, to embeddings of shape (B, F, K)."""
+        """Ids of shape (B, F), each within its field, to embeddings of shape (B, F, K).
+
+        Raises:
+            ValueError: a field has several columns of ids.
+        """
+        if ids.shape[1] != len(self.order):
+            raise ValueError(
+                f"Rows have {ids.shape[1]} columns of ids for {len(self.order)} fields; beside given "
+                "vectors every field has one."
+            )
         # Indexing by a list copies it to the device in each step; fields are few.
         columns = ids.unbind(1)
         frozen = torch.stack([columns[f] for f in self.frozen], 1) + self.given_offsets

@@ -79,3 +79,9 @@ def test_vectors_that_do_not_fit_are_refused(
         GivenEmbedding(SIZES, table, given)
     with pytest.raises(ValueError, match=message):
         start_from(SIZES, table, given)
+
+
+def test_rows_of_more_columns_than_fields_are_refused(table: FieldEmbedding) -> None:
+    layer = GivenEmbedding(SIZES, table, {0: vectors(3, 100)})
+    with pytest.raises(ValueError, match="4 columns of ids for 3 fields"):
+        layer(torch.zeros(2, 4, dtype=torch.int32))
