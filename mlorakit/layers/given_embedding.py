@@ -54,7 +54,7 @@ class GivenEmbedding(FieldEmbedding):
         """
         if ids.shape[1] != len(self.order):
             raise ValueError(
-                f"Rows have {ids.shape[1]} columns of ids for {len(self.order)} fields; beside given "
+                f"Rows have {ids.shape[1]} columns of ids for {len(self.order)} fields; with given "
                 "vectors every field has one."
             )
         # Indexing by a list copies it to the device in each step; fields are few.
