@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mlorakit import paths
-from mlorakit.config import TrainConfig
+from mlorakit.config import ParameterError, TrainConfig
 from mlorakit.data.dataset import MultiDomainData
 from mlorakit.models import Backbone, build_model
 from mlorakit.provenance import digest
@@ -27,6 +27,7 @@ from mlorakit.training import (
     evaluate,
     fit,
 )
+from mlorakit.two_stage import fit_two_stages, stage_checkpoint
 
 _PROBABILITY_BINS = 20
 
@@ -56,15 +57,38 @@ class SeedResult:
         return max(self.history, key=lambda r: (r.validation_auc, -r.epoch)).epoch
 
 
+def used_vectors(config: TrainConfig, data: MultiDomainData) -> dict[int, Tensor]:
+    """The given vectors that become embeddings, by place of the field.
+
+    Raises:
+        ParameterError: the config asks for some, and the data set has none.
+    """
+    if config.vectors in ("frozen", "trained") and not data.vectors:
+        raise ParameterError(
+            f"Parameter vectors = {config.vectors!r} cannot be used: data set {data.name} gives no "
+            "vectors; use 'auto' or 'none'."
+        )
+    return {} if config.vectors == "none" else data.vectors
+
+
 def make_model(config: TrainConfig, data: MultiDomainData, seed: int) -> Backbone:
-    """The cell's model with a seed's initial weights."""
+    """The cell's model with a seed's initial weights.
+
+    Raises:
+        ParameterError: the config asks for vectors that the data set does not have.
+    """
+    vectors = used_vectors(config, data)
     return build_model(
         config.backbone,
         config.variant,
         field_sizes=data.field_sizes,
         n_domains=data.n_domains,
         alpha=config.rank_alpha,
-        embedding_size=config.embedding_size,
+        rank=config.rank,
+        norm=config.norm,
+        vectors=vectors,
+        train_vectors=config.vectors == "trained",
+        embedding_size=next((v.shape[1] for v in vectors.values()), config.embedding_size),
         hidden=config.hidden,
         dropout=config.dropout,
         protocol=config.protocol,
@@ -99,11 +123,13 @@ def run_seed(
         patience=config.patience,
         max_epochs=config.max_epochs,
     )
-    history = fit(model, data, settings, checkpoint=checkpoint, on_epoch=on_epoch)
+    train = fit_two_stages if config.two_stage else fit
+    history = train(model, data, settings, checkpoint=checkpoint, on_epoch=on_epoch)
     result = SeedResult(
         seed, model, history, evaluate(model, data.validation), evaluate(model, data.test), data
     )
-    checkpoint.unlink(missing_ok=True)
+    for path in (checkpoint, *(stage_checkpoint(checkpoint, stage) for stage in (1, 2))):
+        path.unlink(missing_ok=True)
     if checkpoint.parent.is_dir() and not any(checkpoint.parent.iterdir()):
         checkpoint.parent.rmdir()
     return result
@@ -145,10 +171,23 @@ def summarize(results: list[SeedResult]) -> dict:
                 "validation_mean_auc": _number(r.validation.mean_auc),
                 "epochs": len(r.history),
                 "best_epoch": r.best_epoch,
+                **_stages(r),
                 "auc": dict(zip(domains, map(_number, r.test.auc), strict=True)),
             }
             for r in results
         },
+    }
+
+
+def _stages(result: SeedResult) -> dict[str, int]:
+    """Of training in two stages: epochs of the first, and which stage the best weights are of."""
+    of_epoch = {record.epoch: record.stage for record in result.history}
+    best = of_epoch[result.best_epoch]
+    if best is None:
+        return {}
+    return {
+        "first_stage_epochs": sum(stage == 1 for stage in of_epoch.values()),
+        "best_stage": best,
     }
 
 
@@ -158,10 +197,11 @@ def _number(value: float) -> float | None:
 
 
 def history_frame(results: list[SeedResult]) -> pd.DataFrame:
-    """A row per seed and epoch."""
-    return pd.DataFrame(
+    """A row per seed and epoch; a column `stage` where training had two."""
+    frame = pd.DataFrame(
         [{"seed": r.seed, **asdict(record)} for r in results for record in r.history]
     )
+    return frame if frame["stage"].notna().any() else frame.drop(columns="stage")
 
 
 def prediction_summary(results: list[SeedResult]) -> pl.DataFrame:

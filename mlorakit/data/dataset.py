@@ -1,8 +1,9 @@
 """A processed data set as tensors."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import torch
@@ -47,6 +48,8 @@ class MultiDomainData:
         domains: readable names of the D domains.
         fingerprint: SHA-256 of dataset.json, which holds those of all files.
         train, validation, test: the splits.
+        vectors: given from outside, by place of the field: float32 of shape (ids - 1, K), the
+            vector of id n in row n - 1. They stay on the CPU.
     """
 
     name: str
@@ -56,6 +59,7 @@ class MultiDomainData:
     train: Rows
     validation: Rows
     test: Rows
+    vectors: dict[int, Tensor] = field(default_factory=dict)
 
     @property
     def n_domains(self) -> int:
@@ -103,5 +107,15 @@ def load_dataset(folder: Path) -> MultiDomainData:
         field_sizes=tuple(field["size"] for field in description["fields"]),
         domains=tuple(domain["name"] for domain in description["domains"]),
         fingerprint=fingerprint,
+        vectors={
+            place: torch.from_numpy(pl.read_parquet(folder / name)["vector"].to_numpy().copy())
+            for place, field_name in enumerate(_names(description["fields"]))
+            if (name := f"vectors_{field_name}.parquet") in description["files"]
+        },
         **{part: load(part) for part in SPLITS},
     )
+
+
+def _names(columns: list[dict[str, Any]]) -> list[str]:
+    """Names of the fields, of which some have several columns of one `table`."""
+    return list(dict.fromkeys(column.get("table", column["name"]) for column in columns))

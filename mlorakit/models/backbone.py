@@ -42,6 +42,7 @@ class Backbone(nn.Module):
         self.embedding = FieldEmbedding(field_sizes, embedding_size, embedding_std)
         self.linear = FieldEmbedding(field_sizes, 1, 0.0) if self.has_linear else None
         features_width = self.build()
+        self.input_norm: nn.Module | None = None  # `build_model` puts one in place
         self.mlp = MLP(self.mlp_width(), hidden, layer)
         self.head = nn.Linear(hidden[-1] + features_width, 1, bias=False)
         nn.init.xavier_normal_(self.head.weight)
@@ -78,7 +79,10 @@ class Backbone(nn.Module):
             Tensor of shape (B,).
         """
         e = self.embedding(ids)  # (B, F, K)
-        deep = self.mlp(self.mlp_input(e), groups)  # (B, hidden[-1])
+        x = self.mlp_input(e)
+        if self.input_norm is not None:
+            x = self.input_norm(x, groups)
+        deep = self.mlp(x, groups)  # (B, hidden[-1])
         features = self.features(e)
         if features is not None:
             deep = torch.cat((features, deep), 1)

@@ -41,10 +41,16 @@ class Origin:
         )
 
 
-def origin(datasets: tuple[str, ...], command: str) -> Origin:
-    """The origin of a table over these data sets, from the project as it stands."""
+def origin(datasets: tuple[str, ...], command: str, more: tuple[str, ...] = ()) -> Origin:
+    """The origin of a table over these data sets, from the project as it stands.
+
+    Args:
+        datasets: names.
+        command: that makes the table.
+        more: sections of params.yaml behind it, beside those of the grid.
+    """
     folders = {name: paths.processed_dir(name) for name in datasets}
-    return _origin(folders, ("preprocess", "grid", "train"), "datasets", command)
+    return _origin(folders, ("preprocess", "grid", "train", *more), "datasets", command)
 
 
 def task_origin(datasets: tuple[str, ...], command: str) -> Origin:

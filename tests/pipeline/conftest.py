@@ -32,6 +32,7 @@ TINY = {
         "variants": ["base", "control", "mlora"],
         "batch_orders": ["mixed"],
     },
+    "two_stage": {"backbones": ["deepfm"]},
     "video_logs": {
         "sessions": 150, "users": 60, "videos": 80, "overlap": 0.5, "signal": 1.5,
         "position_bias": 0.4, "parts": 2, "seed": 7,
@@ -53,7 +54,7 @@ class Project:
         self.environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": ".",
+            "PYTHONPATH": str(root),  # from the folder of notebooks too
             "MLORAKIT_MIRROR": "",
             "DVC_NO_ANALYTICS": "1",
         }

@@ -66,9 +66,50 @@ def test_preprocess_runs_in_its_own_folder_as_jupyter_does(project: Project) -> 
     assert not (project.root / "notebooks/data").exists()
 
 
+def test_a_released_config_gives_the_parameters_of_training(project: Project) -> None:
+    config = {
+        "model": {"name": "mlora", "norm": "pn", "dense": "mlora_freeze", "lora_r": 2}
+        | {"hidden_dim": [8, 4], "user_dim": 4, "item_dim": 4, "domain_dim": 4, "dropout": 0.1},
+        "train": {"epoch": 1, "learning_rate": 0.01, "loss": "binary_crossentropy"}
+        | {"optimizer": "adam", "result_save_path": "result"},
+        "dataset": {"name": "Movielens", "domain_split_path": "split_by_gender", "seed": 9},
+    }
+    (project.root / "notebooks/released.json").write_text(json.dumps(config))
+    beside = ("-p", "dataset", "generated", "-p", "batch_size", "256", "-p", "threads", "1")
+    command = ("papermill", "train.ipynb", "../out.ipynb", "-p", "config", "released.json", *beside)
+    project.run(*command, folder="notebooks")
+    cell = "mlp-mlora-mixed-rank_2-norm_pn-two_stage"
+    metrics = metrics_of(project, cell)
+    assert list(metrics["seeds"]) == ["9"]
+    assert metrics["seeds"]["9"]["epochs"] == 2  # one of each stage
+    assert metrics["params_added"] == 2 * ((12 * 2 + 2 * 8 + 8) + (8 * 2 + 2 * 4 + 4))
+    history = (project.root / f"reports/scratch/history/generated/{cell}.csv").read_text()
+    assert [line.rsplit(",", 1)[1] for line in history.splitlines()] == ["stage", "1", "2"]
+    cells = nbformat.read(project.root / "out.ipynb", as_version=4).cells
+    printed = "".join(
+        out.text for c in cells if c.cell_type == "code" for out in c.outputs if "text" in out
+    )
+    for line in (
+        "model.lora_r = 2: rank = 2",
+        "train.result_save_path = 'result': ignored, results go into the folder of the parameter",
+        "given beside the config: dataset = 'generated', where it has 'movielens'",
+    ):
+        assert line in printed
+
+
+def test_a_released_split_config_gives_those_of_preprocessing(project: Project) -> None:
+    (project.root / "config_age.json").write_text('{"domain_field": "Age", "seed": 5}')
+    more = ("-p", "config", "config_age.json", "-p", "dataset", "generated")
+    project.run("papermill", "notebooks/preprocess.ipynb", "out.ipynb", *more)
+    made = project.root / "data/processed/generated/dataset.json"
+    assert json.loads(made.read_text())["split_seed"] == 5
+
+
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
+        (("config", "none.json"), "Parameter config = 'none.json' is no file, neither from"),
+        (("norm", "ln"), "Parameter norm = 'ln' cannot be used"),
         (("alhpa", "32"), "Unknown parameter alhpa; TrainConfig takes dataset, backbone"),
         (("backbone", "deepfn"), "'deepfn' is not known; it is one of mlp, wdl, nfm"),
         (("dataset", "netflix"), "'netflix' is not known; params.yaml describes movielens"),

@@ -37,6 +37,7 @@ def test_one_command_makes_every_table_and_figure(reproduced: Project) -> None:
         "mlora_wauc",
         "mlora_comparison",
         "mlora_domain_auc",
+        "mlora_two_stage",
         "lt4rec_data",
         "lt4rec_row_account",
         "lt4rec_floors",
@@ -77,6 +78,24 @@ def test_the_wauc_table_has_a_row_per_cell(reproduced: Project) -> None:
         assert float(row["epochs_mean"]) == 2
     params = [int(row["params"]) for row in rows]
     assert params[0] < params[1] < params[2]
+
+
+def test_the_two_stage_table_has_a_row_per_backbone(reproduced: Project) -> None:
+    with (reproduced.root / "reports/tables/mlora_two_stage.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["dataset"], row["backbone"], row["n_seeds"]) == ("generated", "deepfm", "2")
+    assert float(row["two_stage_epochs"]) == 2 * float(row["joint_epochs"]) == 4
+    difference = float(row["two_stage"]) - float(row["joint"])
+    assert float(row["two_stage_minus_joint"]) == pytest.approx(difference, abs=1e-6)
+    path = reproduced.root / "reports/history/generated/deepfm-mlora-mixed-two_stage.csv"
+    with path.open() as file:
+        history = list(csv.DictReader(file))
+    assert [(r["epoch"], r["stage"]) for r in history] == 2 * [
+        ("1", "1"),
+        ("2", "1"),
+        ("3", "2"),
+        ("4", "2"),
+    ]
 
 
 def test_the_lt4rec_table_has_a_row_per_method_and_ticket(reproduced: Project) -> None:

@@ -14,7 +14,14 @@ from .conftest import Cell, Tree
 
 SetParams = Callable[..., None]
 
-MLORA = ("data_statistics", "row_account", "mlora_wauc", "mlora_comparison", "mlora_domain_auc")
+MLORA = (
+    "data_statistics",
+    "row_account",
+    "mlora_wauc",
+    "mlora_comparison",
+    "mlora_domain_auc",
+    "mlora_two_stage",
+)
 LT4REC = (
     "lt4rec_data",
     "lt4rec_row_account",
@@ -54,7 +61,8 @@ def results(prepared_project: Path, tree: Tree, set_params: SetParams, cell: Cel
             "backbones": ["mlp"],
             "variants": ["base", "mlora"],
             "batch_orders": ["mixed"],
-        }
+        },
+        two_stage={"backbones": ["mlp"]},
     )
     for variant in ("base", "mlora"):
         name = f"generated/mlp-{variant}-mixed"
@@ -64,6 +72,10 @@ def results(prepared_project: Path, tree: Tree, set_params: SetParams, cell: Cel
             path.parent.mkdir(parents=True, exist_ok=True)
         metrics.write_text(json.dumps(cell("mlp", variant, {"1": 0.7})))
         history.write_text("seed,epoch,validation_auc\n1,1,0.6\n1,2,0.7\n")
+    staged = cell("mlp", "mlora", {"1": 0.75})
+    staged["seeds"]["1"] |= {"first_stage_epochs": 1, "best_stage": 2}
+    path = prepared_project / "reports" / "metrics" / "generated" / "mlp-mlora-mixed-two_stage.json"
+    path.write_text(json.dumps(staged))
     return tree.root
 
 
@@ -78,6 +90,9 @@ def test_both_parts_make_their_tables(results: Path, run: Callable[[str], None])
         assert written(folder, suffix) == {*MLORA, *LT4REC}
     sources = json.loads((folder / "sources.json").read_text())
     assert set(sources["mlora_wauc"]["data"]) == {"generated"}
+    assert sources["mlora_two_stage"]["parameters"] != sources["mlora_wauc"]["parameters"]
+    page = (folder / "mlora_two_stage.md").read_text()
+    assert "| generated | mixed | MLP | 0.7000 | 0.7500 | +0.0500 | 1 | 1 |" in page
     assert set(sources["lt4rec_tasks"]["data"]) == {"movielens", "census"}
     frame = pd.read_csv(folder / "lt4rec_tasks.csv")
     assert len(frame) == 2 * 5
