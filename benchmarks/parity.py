@@ -60,6 +60,7 @@ def train_missing(args: argparse.Namespace, path: Path) -> None:
         # Read again: another run may have stored another backbone in the meantime.
         stored = results.read_json(path)
         stored.setdefault("peer", {})[backbone] = result
+        stored["environment"] = results.environment()
         results.write_json(path, stored)
         print(f"{backbone}: test WAUC {result['test_wauc']:.5f}", flush=True)
 
