@@ -10,8 +10,8 @@ reports/benchmarks/pipeline.json and pipeline.md, replacing those of an earlier 
 import mlorakit  # noqa: F401  # isort: skip
 
 import argparse
+import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -35,9 +35,6 @@ from mlorakit.runtime import prepare
 
 PARTS = ("mlorakit", "notebooks", "params.yaml", "dvc.yaml", ".dvcignore", ".gitignore")
 """What a copy of the project needs to train a cell."""
-
-_SKIPPED = re.compile(r"^Stage '.*' didn't change, skipping$", re.MULTILINE)
-_STALE = re.compile(r"^Running stage '", re.MULTILINE)
 
 
 class StageError(RuntimeError):
@@ -100,7 +97,6 @@ def copy_project(into: Path, profile: dict[str, Any], dataset: str) -> None:
     if paths.processed_dir(dataset).is_dir():
         shutil.copytree(paths.processed_dir(dataset), processed)
     else:
-        run(into, "mlorakit.data", "fetch", dataset)
         run(into, "papermill", "notebooks/preprocess.ipynb", "out.ipynb", "-p", "dataset", dataset)
 
 
@@ -115,10 +111,10 @@ def cell_seconds(config: TrainConfig, project: Path, rounds: int) -> dict[str, l
     data = load_dataset(project / "data" / "processed" / config.dataset)
     alone = Cell(config, data, training_cell(project / "notebooks" / "train.ipynb"))
     cell = f"{config.dataset}-{config.backbone}-{config.variant}-{config.batch_order}"
-    stage = yaml.safe_load(
-        run(project, "dvc", "stage", "list", "--name-only", "--all").replace("\n", ", ").join("[]")
-    )
-    name = next(entry for entry in stage if entry.startswith("train@") and cell in entry)
+    stages = run(project, "dvc", "stage", "list", "--name-only").split()
+    name = f"train@{cell}"
+    if name not in stages:
+        raise StageError(f"dvc.yaml has no stage {name}; it has {', '.join(stages)}.")
     values = {key: getattr(config, key) for key in TrainConfig.__dataclass_fields__}
     lists = {k: ",".join(map(str, v)) for k, v in values.items() if isinstance(v, tuple)}
     parameters = yaml.safe_dump({**values, **lists, "into": "reports/alone"})
@@ -135,12 +131,13 @@ def cell_seconds(config: TrainConfig, project: Path, rounds: int) -> dict[str, l
 def nothing_to_do(project: Path, rounds: int) -> dict[str, Any]:
     """Seconds of `dvc repro` in a project that is up to date; none where a stage is stale.
 
-    A dry run asks first, so nothing is ever trained here.
+    Its status is asked first, so nothing is ever trained here.
     """
-    said = run(project, "dvc", "repro", "--dry")
-    stale, skipped = len(_STALE.findall(said)), len(_SKIPPED.findall(said))
+    stages = run(project, "dvc", "stage", "list", "--name-only").split()
+    status = run(project, "dvc", "status", "--json")
+    stale = len(json.loads(status[status.index("{") :]))  # notices may stand before it
     taken = [seconds(lambda: run(project, "dvc", "repro")) for _ in range(0 if stale else rounds)]
-    return {"stages": stale + skipped, "stale": stale, "seconds": taken}
+    return {"stages": len(stages), "stale": stale, "seconds": taken}
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
