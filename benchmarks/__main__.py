@@ -35,12 +35,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def commands(args: argparse.Namespace) -> dict[str, list[str]]:
-    """The command of each benchmark that is asked for.
-
-    On a GPU, without names, only those that can run there.
-    """
+    """The command of each benchmark that is asked for, or that is meant for the device."""
     on_gpu = args.device == "cuda"
-    every = [name for name, entry in BENCHMARKS.items() if entry.on_gpu or not on_gpu]
+    every = [n for n, entry in BENCHMARKS.items() if (entry.on_gpu if on_gpu else entry.on_cpu)]
     shared = ["--threads", str(args.threads), "--reports", str(args.reports)]
     shared += ["--note", args.note] if args.note else []
     shared += ["--quick"] if args.quick else []

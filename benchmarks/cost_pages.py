@@ -96,6 +96,25 @@ def seeds_page(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def grid_page(found: dict[str, Any]) -> str:
+    """The page of `benchmarks.grid`."""
+    cells = [
+        (BACKBONE_TITLES[backbone], variant, cell["seconds"], cell["epochs"])
+        for backbone, variants in found["cells"].items()
+        for variant, cell in variants.items()
+    ]
+    rows = [[title, variant, f"{s:.1f}", str(epochs)] for title, variant, s, epochs in cells]
+    total = [f"{sum(cell[2] for cell in cells):.1f}", str(sum(cell[3] for cell in cells))]
+    lines = [
+        *_head("The whole table", "grid", found),
+        f"Seconds of train.ipynb's cell that trains, {found['seeds']} seeds until each stops, on "
+        f"{found['share']:.0%} of the rows of {found['data']}; once, one cell after the other.",
+        "",
+        markdown(["backbone", "variant", "seconds", "epochs"], [*rows, ["all", "", *total]]),
+    ]
+    return "\n".join(lines)
+
+
 def training_memory_page(found: dict[str, Any]) -> str:
     """The page of `benchmarks.training_memory`."""
     rows = []

@@ -13,7 +13,7 @@ from benchmarks.cost_pages import over_training
 from benchmarks.peers import PEERS
 from benchmarks.speed_pages import fastest_peer, over_fastest
 from benchmarks.tables import TOLERANCE, ratios
-from mlorakit.models import BACKBONE_TITLES
+from mlorakit.models import BACKBONE_TITLES, VARIANTS
 
 Found = dict[str, Any]
 
@@ -140,6 +140,16 @@ def seeds(found: Found) -> list[Figure]:
     return [_extreme(what, costs, most=most)]
 
 
+def grid(found: Found) -> list[Figure]:
+    """Seconds of the whole table."""
+    cells = [cell for variants in found["cells"].values() for cell in variants.values()]
+    whole = len(cells) == len(BACKBONE_TITLES) * len(VARIANTS) and found["share"] == 1
+    counted = whole and found["seeds"] == 5 and not found["max_epochs"]
+    most = 300 if counted and found["device"] == "cuda" else None
+    what = f"training {len(cells)} cells of {found['seeds']} seeds, set-up excluded"
+    return [Figure(what, sum(cell["seconds"] for cell in cells), most=most, unit="s")]
+
+
 def lora(found: Found) -> list[Figure]:
     """Adapters of many domains beside few, a loop, and PEFT."""
     figures = []
@@ -237,6 +247,7 @@ FIGURES: dict[str, Callable[[Found], list[Figure]]] = {
         parity,
         evaluation,
         seeds,
+        grid,
         lora,
         training_memory,
         pruning,

@@ -10,10 +10,12 @@ class Benchmark:
     Args:
         about: what it measures, beside what.
         on_gpu: whether it takes `--device cuda`, and then writes `NAME_cuda.json`.
+        on_cpu: whether it runs on a CPU without being named.
     """
 
     about: str
     on_gpu: bool = False
+    on_cpu: bool = True
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -21,6 +23,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "parity": Benchmark("test WAUC of the base models beside DeepCTR-Torch's"),
     "evaluation": Benchmark("an epoch's evaluation; AUCs per domain beside scikit-learn"),
     "seeds": Benchmark("five seeds of a cell beside one", True),
+    "grid": Benchmark("the whole MovieLens table, five seeds", on_gpu=True, on_cpu=False),
     "lora": Benchmark("adapters of many domains beside a loop over domains and PEFT", True),
     "training_memory": Benchmark("peak memory of training beside other libraries"),
     "pruning": Benchmark("global magnitude pruning beside torch.nn.utils.prune", True),

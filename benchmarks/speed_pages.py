@@ -88,15 +88,16 @@ def speed_page(found: dict[str, Any]) -> str:
 
 def _side_by_side(found: dict[str, Any]) -> list[str]:
     versions = ", ".join(f"{PEERS[name].title} {v}" for name, v in found["peers"].items())
-    where = "CPU" if found["device"] == "cpu" else "GPU"
+    on_cpu = found["device"] == "cpu"
+    where = "CPU" if on_cpu else "GPU"
+    once_more = ", and DeepCTR-Torch once more in mlorakit's process" if on_cpu else ""
     return [
         "## Training rows per second beside other libraries",
         "",
         f"{versions}. Data: {found['data']['movielens']}. {found['steps']} steps of 1024 rows per "
         f"round, MLP 256-128-64, dropout 0.5, Adam, L2, fp32, on the {where}. All take turns, each "
-        "peer in a process of its own, without mlorakit's settings of a process, and DeepCTR-Torch "
-        "once more in mlorakit's process. Rates are medians; a ratio is that of two neighbouring "
-        "rounds: its median, smallest and largest value. Each side is timed over the training loop "
+        f"peer in a process of its own, without mlorakit's settings of a process{once_more}. Rates "
+        "are medians; a ratio is that of two neighbouring rounds: its median, smallest and largest value. Each side is timed over the training loop "
         "that its users call, its batches loaded as its users load them; mlorakit and FuxiCTR "
         "validate on 2048 rows in that time, the others on none. Each has the Adam that its users "
         "get; ours is torch's fused one.",

@@ -43,7 +43,7 @@ def side_by_side(
     """Training rows/s of each round, per side; a first round of each is not counted.
 
     Sides are `mlorakit`, each peer that has the backbone, in a process of its own, with `_alone`
-    at its name's end, and `deepctr_torch` once more in the process of mlorakit.
+    at its name's end, and on a CPU `deepctr_torch` once more in the process of mlorakit.
 
     Args:
         backbone: one of the nine.
@@ -67,7 +67,8 @@ def side_by_side(
     sides: dict[str, Callable[[], float]] = {"mlorakit": lambda: our_epoch(ours, on_device, config)}
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory()))
-        if "deepctr_torch" in shared:
+        # On a GPU our process asks for deterministic kernels, which a peer need not have.
+        if "deepctr_torch" in shared and device == "cpu":
             train = PEERS["deepctr_torch"].trainer(config, data, scratch, device)
             sides["deepctr_torch"] = lambda: seconds(train)
         for name in shared:

@@ -6,9 +6,10 @@ import nbformat
 import pytest
 import torch
 
-from benchmarks import evaluation, lora, pipeline, results, seeds, training_memory
+from benchmarks import evaluation, grid, lora, pipeline, results, seeds, training_memory
 from benchmarks.cost_pages import (
     evaluation_page,
+    grid_page,
     lora_page,
     over_training,
     pipeline_page,
@@ -102,6 +103,21 @@ def test_a_run_of_seeds_finds_the_first_unchanged(tmp_path: Path) -> None:
     assert {count: len(times) for count, times in cell["seconds"].items()} == {"1": 1, "2": 1}
     assert (tmp_path / "seeds.md").read_text() == seeds_page(found)
     assert "| MLP | mlora |" in seeds_page(found)
+
+
+def test_a_run_of_the_grid_adds_up_its_cells(tmp_path: Path) -> None:
+    command = ["--quick", "--variants", "base", "mlora", "--share", "0.002"]
+    folders = ["--reports", str(tmp_path), "--processed", str(tmp_path)]
+    grid.measure(grid.parse([*command, *folders]))
+    found = results.read_json(tmp_path / "grid.json")
+    assert {v: cell["epochs"] for v, cell in found["cells"]["mlp"].items()} == {
+        "base": 2,
+        "mlora": 2,
+    }
+    total = sum(cell["seconds"] for cell in found["cells"]["mlp"].values())
+    page = (tmp_path / "grid.md").read_text()
+    assert page == grid_page(found)
+    assert f"| all |  | {total:.1f} | 4 |" in page
 
 
 def test_the_loop_over_domains_gives_what_the_layer_gives() -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from benchmarks import __main__ as runner
 from benchmarks import options, results
-from benchmarks.figures import FIGURES, Figure, evaluation, lora, pipeline, seeds, speed
+from benchmarks.figures import FIGURES, Figure, evaluation, grid, lora, pipeline, seeds, speed
 from benchmarks.registry import BENCHMARKS
 from benchmarks.summary import lines, table, write_summary
 from mlorakit import paths
+from mlorakit.models import BACKBONES, VARIANTS
 
 ENVIRONMENT = {"cpu": "a processor", "threads": 2, "gpu": "a card", "date": "2026-11-24"}
 SPEED = {
@@ -81,7 +82,8 @@ def test_the_runner_hands_its_options_on(tmp_path: Path, monkeypatch: pytest.Mon
     shared = ["--threads", "1", "--reports", str(tmp_path)]
     assert found["lora"][2:] == ["benchmarks.lora", *shared, "--device", "cpu"]
     assert found["parity"][2:] == ["benchmarks.parity", *shared]
-    assert list(runner.commands(runner.parse([]))) == [*BENCHMARKS]
+    assert list(runner.commands(runner.parse([]))) == [n for n in BENCHMARKS if n != "grid"]
+    assert list(runner.commands(runner.parse(["grid"]))) == ["grid"]
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     on_gpu = runner.commands(runner.parse(["--device", "cuda"]))
     assert list(on_gpu) == [name for name, entry in BENCHMARKS.items() if entry.on_gpu]
@@ -162,6 +164,14 @@ def test_seeds_that_differ_from_those_alone_are_said() -> None:
     assert "differ from those of running it alone" in figure.what
     (figure,) = seeds({**found, "device": "cuda"})
     assert (figure.most, figure.met) == (1.5, False)
+
+
+def test_the_whole_table_has_a_target_on_a_gpu_alone() -> None:
+    cells = {b: {v: {"seconds": 10.0, "epochs": 50} for v in VARIANTS} for b in BACKBONES}
+    found = {"device": "cuda", "share": 1.0, "seeds": 5, "max_epochs": 0, "cells": cells}
+    assert [(f.measured, f.most, f.met) for f in grid(found)] == [(270.0, 300, True)]
+    for change in ({"device": "cpu"}, {"seeds": 2}, {"max_epochs": 1}, {"share": 0.5}):
+        assert grid({**found, **change})[0].met is None
 
 
 def test_the_other_figures_are_ratios_of_neighbouring_rounds() -> None:
