@@ -34,12 +34,9 @@ demo paper:
 	cd build/$@ && PYTHONPATH=. $(CURDIR)/$(BIN)/python -m mlorakit.profile profiles/$@.yaml
 	cd build/$@ && $(DVC) repro
 
-bench: .venv-bench/.ready ## against peers; results in reports/benchmarks
-	.venv-bench/bin/python -m benchmarks.speed
-	.venv-bench/bin/python -m benchmarks.parity
-	.venv-bench/bin/python -m benchmarks.pruning
-	.venv-bench/bin/python -m benchmarks.sparse
-	.venv-bench/bin/python -m benchmarks.tfrecords
+# One of them, or with options: make bench ARGS='speed lora --threads 2 --note "a quiet machine"'.
+bench: .venv-bench/.ready ## against peers; results and their summary in reports/benchmarks
+	.venv-bench/bin/python -m benchmarks $(ARGS)
 
 lock: ## resolve pyproject.toml anew into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
@@ -48,7 +45,7 @@ lock: ## resolve pyproject.toml anew into requirements.lock
 	  | sed 's/^\(torch==[0-9.]*\)+.*/\1/' > requirements.lock
 	rm -rf build/lock
 
-readme: $(STAMP) ## put the committed results table into README.md
+readme: $(STAMP) ## put the committed tables into README.md
 	$(BIN)/python -m mlorakit.report.readme
 
 clean: ## remove environments and everything that the pipeline can make again
