@@ -14,7 +14,14 @@ from .conftest import Cell, Tree
 
 SetParams = Callable[..., None]
 
-MLORA = ("data_statistics", "row_account", "mlora_wauc", "mlora_comparison", "mlora_domain_auc")
+MLORA = (
+    "data_statistics",
+    "row_account",
+    "mlora_wauc",
+    "mlora_comparison",
+    "mlora_domain_auc",
+    "mlora_baselines",
+)
 LT4REC = (
     "lt4rec_data",
     "lt4rec_row_account",
@@ -46,7 +53,9 @@ def run(checkout: Path) -> Iterator[Callable[[str], None]]:
 
 
 @pytest.fixture
-def results(prepared_project: Path, tree: Tree, set_params: SetParams, cell: Cell) -> Path:
+def results(
+    prepared_project: Path, tree: Tree, set_params: SetParams, cell: Cell, baseline: Cell
+) -> Path:
     """Results of both parts in a project."""
     set_params(
         grid={
@@ -54,7 +63,8 @@ def results(prepared_project: Path, tree: Tree, set_params: SetParams, cell: Cel
             "backbones": ["mlp"],
             "variants": ["base", "mlora"],
             "batch_orders": ["mixed"],
-        }
+        },
+        baselines={"models": ["star"]},
     )
     for variant in ("base", "mlora"):
         name = f"generated/mlp-{variant}-mixed"
@@ -64,6 +74,8 @@ def results(prepared_project: Path, tree: Tree, set_params: SetParams, cell: Cel
             path.parent.mkdir(parents=True, exist_ok=True)
         metrics.write_text(json.dumps(cell("mlp", variant, {"1": 0.7})))
         history.write_text("seed,epoch,validation_auc\n1,1,0.6\n1,2,0.7\n")
+    star = prepared_project / "reports/metrics/generated/baseline-star-mixed.json"
+    star.write_text(json.dumps(baseline("star", {"1": 0.71})))
     return tree.root
 
 
@@ -78,6 +90,11 @@ def test_both_parts_make_their_tables(results: Path, run: Callable[[str], None])
         assert written(folder, suffix) == {*MLORA, *LT4REC}
     sources = json.loads((folder / "sources.json").read_text())
     assert set(sources["mlora_wauc"]["data"]) == {"generated"}
+    frame = pd.read_csv(folder / "mlora_baselines.csv")
+    assert frame["model"].tolist() == ["mlp", "mlp", "star"]
+    assert frame["mlora_minus"].tolist()[2] == pytest.approx(-0.01)
+    # The baselines' settings count to its origin, and not to that of the backbones' tables.
+    assert sources["mlora_baselines"]["parameters"] != sources["mlora_wauc"]["parameters"]
     assert set(sources["lt4rec_tasks"]["data"]) == {"movielens", "census"}
     frame = pd.read_csv(folder / "lt4rec_tasks.csv")
     assert len(frame) == 2 * 5
@@ -95,6 +112,7 @@ def test_claims_are_decided_by_the_tables(results: Path, run: Callable[[str], No
         assert written(folder, suffix) == {"claims", "claim_tests"}
     frame = pd.read_csv(folder / "claims.csv").set_index("claim")
     assert frame.loc["mlora_beats_base", "verdict"] == "undecided"  # one seed
+    assert frame.loc["mlora_beats_baselines", "undecided"] == 1  # star's
     sources = json.loads((folder / "sources.json").read_text())
     assert "mlora_comparison.csv" in sources["claims"]["data"]
 
@@ -102,6 +120,7 @@ def test_claims_are_decided_by_the_tables(results: Path, run: Callable[[str], No
 def test_both_parts_make_their_figures(results: Path, run: Callable[[str], None]) -> None:
     run("figures")
     names = {"training_curves_generated_mixed", "wauc_generated_mixed"}
+    names |= {"baselines_generated_mixed"}
     names |= {
         f"lt4rec_{kind}_{dataset}"
         for kind in ("scores", "overlap", "fields", "curves")
@@ -128,3 +147,15 @@ def test_a_part_without_data_sets_has_neither(
     figures = written(results / "reports" / "figures", "png")
     assert figures
     assert all(name.startswith("lt4rec_") == (section == "grid") for name in figures)
+
+
+def test_without_baselines_there_is_no_table_of_them(
+    results: Path, set_params: SetParams, run: Callable[[str], None]
+) -> None:
+    set_params(baselines={"models": []})
+    run("tables")
+    run("claims")
+    run("figures")
+    tables = written(results / "reports" / "tables", "csv")
+    assert tables == {*MLORA, *LT4REC} - {"mlora_baselines"}
+    assert "baselines_generated_mixed" not in written(results / "reports" / "figures", "png")
