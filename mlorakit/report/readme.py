@@ -5,7 +5,11 @@ from pathlib import Path
 
 from mlorakit import paths
 
-BLOCKS = {"results": "mlora_comparison", "lt4rec-results": "lt4rec_tasks"}
+BLOCKS = {
+    "results": "mlora_comparison",
+    "baseline-results": "mlora_baselines",
+    "lt4rec-results": "lt4rec_tasks",
+}
 """The README's marked blocks, and the table that each shows."""
 
 
