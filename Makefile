@@ -40,6 +40,7 @@ bench: .venv-bench/.ready ## against peers; results in reports/benchmarks
 	.venv-bench/bin/python -m benchmarks.pruning
 	.venv-bench/bin/python -m benchmarks.sparse
 	.venv-bench/bin/python -m benchmarks.tfrecords
+	.venv-bench/bin/python -m benchmarks.baselines
 
 lock: ## resolve pyproject.toml anew into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

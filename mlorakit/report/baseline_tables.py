@@ -1,4 +1,4 @@
-"""The table of the multi-domain baselines beside the backbones, and its figure's numbers."""
+"""The table of the multi-domain baselines beside the backbones."""
 
 import math
 import statistics
