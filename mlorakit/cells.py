@@ -1,4 +1,7 @@
-"""One cell of the grid: a data set, a backbone, a variant and a batch order, over several seeds."""
+"""One cell of the grid: a data set, a backbone, a variant and a batch order, over several seeds.
+
+Also what every kind of cell does with its seeds, whatever it trains.
+"""
 
 import json
 import math
@@ -6,6 +9,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -30,6 +34,32 @@ from mlorakit.training import (
 from mlorakit.two_stage import fit_two_stages, stage_checkpoint
 
 _PROBABILITY_BINS = 20
+
+
+class CellConfig(Protocol):
+    """What a kind of cell has for its parameters: a dataclass with these."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def dataset(self) -> str:
+        """A name under `datasets` in params.yaml."""
+
+    @property
+    def cell(self) -> str:
+        """Name of the cell among those of its data set."""
+
+    @property
+    def device(self) -> str:
+        """`cpu`, `cuda` or `auto`."""
+
+    @property
+    def threads(self) -> int:
+        """Of the CPU."""
+
+    @property
+    def into(self) -> str:
+        """Folder below the project's root for what the cell writes."""
 
 
 @dataclass(frozen=True)
@@ -102,18 +132,7 @@ def run_seed(
     seed: int,
     on_epoch: Callable[[EpochRecord, Pace], None] = lambda record, pace: None,
 ) -> SeedResult:
-    """Train and evaluate one seed; continues where an earlier, killed run of it stopped.
-
-    The unfinished run's state lies in .checkpoints/, under a hash of all that decides the run, and
-    goes when the seed is done.
-    """
-    device = prepare(config.device, config.threads)
-    key = digest([asdict(config) | {"seeds": seed, "into": ""}, data.fingerprint, device.type])[:16]
-    checkpoint = (
-        paths.checkpoint_dir(f"{data.name}-{config.cell}-{key}") / f"seed-{seed}.safetensors"
-    )
-    data = data.to(device)
-    model = make_model(config, data, seed).to(device)
+    """Train and evaluate one seed of a backbone; see `fit_seed`."""
     settings = FitSettings(
         seed=seed,
         batch_order=config.order,
@@ -124,14 +143,50 @@ def run_seed(
         max_epochs=config.max_epochs,
     )
     train = fit_two_stages if config.two_stage else fit
+    return fit_seed(config, data, settings, lambda: make_model(config, data, seed), on_epoch, train)
+
+
+def fit_seed(
+    config: CellConfig,
+    data: MultiDomainData,
+    settings: FitSettings,
+    make: Callable[[], Backbone],
+    on_epoch: Callable[[EpochRecord, Pace], None],
+    train: Callable[..., list[EpochRecord]] = fit,
+) -> SeedResult:
+    """Train and evaluate one seed; continues where an earlier, killed run of it stopped.
+
+    The unfinished run's state lies in .checkpoints/, under a hash of all that decides the run, and
+    goes when the seed is done.
+
+    Args:
+        config: of the cell.
+        data: what to train and evaluate on.
+        settings: how; their seed is the one.
+        make: the model with that seed's initial weights.
+        on_epoch: called after each epoch.
+        train: `fit`, or what is called as it is.
+    """
+    device = prepare(config.device, config.threads)
+    decides = asdict(config) | {"seeds": settings.seed, "into": ""}
+    key = digest([decides, data.fingerprint, device.type])[:16]
+    folder = paths.checkpoint_dir(f"{data.name}-{config.cell}-{key}")
+    checkpoint = folder / f"seed-{settings.seed}.safetensors"
+    data = data.to(device)
+    model = make().to(device)
     history = train(model, data, settings, checkpoint=checkpoint, on_epoch=on_epoch)
     result = SeedResult(
-        seed, model, history, evaluate(model, data.validation), evaluate(model, data.test), data
+        settings.seed,
+        model,
+        history,
+        evaluate(model, data.validation),
+        evaluate(model, data.test),
+        data,
     )
     for path in (checkpoint, *(stage_checkpoint(checkpoint, stage) for stage in (1, 2))):
         path.unlink(missing_ok=True)
-    if checkpoint.parent.is_dir() and not any(checkpoint.parent.iterdir()):
-        checkpoint.parent.rmdir()
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
     return result
 
 
@@ -231,7 +286,7 @@ def prediction_summary(results: list[SeedResult]) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def write_cell(results: list[SeedResult], config: TrainConfig) -> list[Path]:
+def write_cell(results: list[SeedResult], config: CellConfig) -> list[Path]:
     """Write metrics (JSON), history (CSV), prediction summary (parquet) and weights (safetensors).
 
     Returns:

@@ -13,7 +13,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from mlorakit import config, task_config
+from mlorakit import baseline_config, config, task_config
+from mlorakit.models.baselines import BASELINES
 from mlorakit.report.readme import updated, with_results
 
 PROJECT = Path(__file__).parents[1]
@@ -85,7 +86,7 @@ def module_file(module: str) -> Path | None:
 # Where things are, what is shown, what is written beside results and how, and checks of parameters
 # that DVC passes.
 INCIDENTAL = {"paths", "provenance", "progress", "whole", "__init__"}
-INCIDENTAL |= {"config", "config_base", "train_config", "task_config"}
+INCIDENTAL |= {"config", "config_base", "train_config", "task_config", "baseline_config"}
 # The constant that names the splits, rows' error class, and a file's hash.
 INCIDENTAL |= {"data/__init__", "data/splits", "data/rows", "data/spec"}
 # Nothing but a docstring.
@@ -97,6 +98,7 @@ INCIDENTAL |= {"kernels/__init__", "layers/__init__"}
     [
         ("train", "cells"),
         ("two_stage", "cells"),
+        ("baselines", "baseline_cells"),
         ("prune", "prune_cells"),
         ("multitask", "multitask_cells"),
     ],
@@ -121,6 +123,7 @@ def test_a_stage_depends_on_every_module_that_decides_its_results(stage: str, mo
     [
         ("preprocess", config.PreprocessConfig),
         ("train", config.TrainConfig),
+        ("baselines", baseline_config.BaselineConfig),
         ("tables", config.TablesConfig),
         ("claims", config.ClaimsConfig),
         ("figures", config.FiguresConfig),
@@ -154,6 +157,21 @@ def test_params_yaml_holds_the_defaults_of_training_and_its_stages_pass_all(name
     assert set(passed) == set(config.TrainConfig.__dataclass_fields__)
     assert {name for name in train if f"${{train.{name}}}" not in stage["cmd"]} == set()
     assert passed["two_stage"] == ("true" if name == "two_stage" else "false")
+
+
+def test_the_baselines_stage_passes_all_and_shares_what_the_backbones_have() -> None:
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    own = {name: value for name, value in params["baselines"].items() if name != "models"}
+    assert baseline_config.BaselineConfig.of(**own) == baseline_config.BaselineConfig()
+    assert set(params["baselines"]["models"]) < set(BASELINES)
+    command = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]["baselines"]["cmd"]
+    passed = re.findall(r"""(\w+): "?\$\{(\w+)\.""", command.split("-y '{")[1])
+    fields = set(baseline_config.BaselineConfig.__dataclass_fields__)
+    assert {name for name, _ in passed} == fields - {"into"}
+    sections = {name: section for name, section in passed if section != "item"}
+    shared = {"seeds", "embedding_size", "batch_size", "l2", "patience", "max_epochs"}
+    shared |= {"device", "threads"}
+    assert sections == dict.fromkeys(shared, "train") | dict.fromkeys(own, "baselines")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """x_i W_{d(i)}^T + b_{d(i)} for every row i of a batch, where d(i) is the row's domain.
 
-The layers of multi-domain baselines whose matrices have no low rank: towers, gates, and networks
-of one domain. Rows come sorted by domain (`DomainGroups`).
+The layers of multi-domain baselines whose matrices have no low rank: towers, gates, networks of one
+domain, and STAR's, where W_d is a product. Rows come sorted by domain (`DomainGroups`).
 """
 
 from typing import Any
@@ -74,3 +74,64 @@ def grouped_linear(x: Tensor, weight: Tensor, bias: Tensor | None, groups: Domai
         Tensor of shape (B, n_out).
     """
     return _GroupedLinear.apply(x, weight, bias, groups)
+
+
+def grouped_product_linear_reference(
+    x: Tensor, shared: Tensor, own: Tensor, bias: Tensor, groups: DomainGroups
+) -> Tensor:
+    """The plain form. Same arguments as `grouped_product_linear`."""
+    return grouped_linear_reference(x, shared * own, bias, groups)
+
+
+class _GroupedProductLinear(torch.autograd.Function):
+    """A domain's product is made where it is needed, in the cache, and made again on the way back.
+
+    Products of all domains at once are written, read and kept for each layer, and so are their
+    gradients; with 21 domains a step of STAR takes a quarter longer so, with two the same.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, shared: Tensor, own: Tensor, bias: Tensor, groups: DomainGroups
+    ) -> Tensor:
+        ctx.save_for_backward(x, shared, own)
+        ctx.groups = groups
+        y, weight = x.new_empty(x.shape[0], shared.shape[0]), torch.empty_like(shared)
+        for d, start, end in groups.slices:
+            torch.mul(shared, own[d], out=weight)
+            torch.addmm(bias[d], x[start:end], weight.t(), out=y[start:end])
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+        x, shared, own = ctx.saved_tensors
+        weight, grad_weight = torch.empty_like(shared), torch.empty_like(shared)
+        grad_x, grad_shared = torch.empty_like(x), torch.zeros_like(shared)
+        grad_own, grad_bias = torch.zeros_like(own), own.new_zeros(own.shape[:2])
+        for d, start, end in ctx.groups.slices:
+            part = grad[start:end]
+            torch.mul(shared, own[d], out=weight)
+            torch.mm(part, weight, out=grad_x[start:end])
+            torch.mm(part.t(), x[start:end], out=grad_weight)
+            torch.mul(grad_weight, shared, out=grad_own[d])
+            grad_shared.addcmul_(grad_weight, own[d])
+            torch.sum(part, 0, out=grad_bias[d])
+        return grad_x, grad_shared, grad_own, grad_bias, None
+
+
+def grouped_product_linear(
+    x: Tensor, shared: Tensor, own: Tensor, bias: Tensor, groups: DomainGroups
+) -> Tensor:
+    """A linear map of each row by the elementwise product of a shared and its own domain's matrix.
+
+    Args:
+        x: inputs of shape (B, n_in), rows sorted by domain.
+        shared: of shape (n_out, n_in).
+        own: of shape (D, n_out, n_in).
+        bias: of shape (D, n_out).
+        groups: where each domain's rows lie.
+
+    Returns:
+        Tensor of shape (B, n_out).
+    """
+    return _GroupedProductLinear.apply(x, shared, own, bias, groups)

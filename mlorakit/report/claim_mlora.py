@@ -3,6 +3,8 @@
 import math
 
 from mlorakit.models import BACKBONE_TITLES
+from mlorakit.models.baselines import BASELINE_TITLES, MAMDR_BASELINES
+from mlorakit.report.baseline_tables import BASELINE
 from mlorakit.report.claim_numbers import Finding, Numbers, by_bound, by_p
 
 SMALL_OVERHEAD = 0.1
@@ -52,3 +54,25 @@ def overhead(embeddings: bool, numbers: Numbers) -> list[Finding]:
             verdict=by_bound(share, SMALL_OVERHEAD),
         )
     return list(found.values())
+
+
+def mlora_minus_baselines(numbers: Numbers) -> list[Finding]:
+    """WAUC of the MLP with MLoRA minus a multi-domain baseline's, a finding per data set, batch
+    order and baseline that MLoRA's paper compares with.
+
+    p is the paired t-test's over seeds, corrected over the table; one seed has none.
+    """
+    return [
+        Finding(
+            dataset=row["dataset"],
+            subject=f"{BASELINE_TITLES[row['model']]}, {row['batch_order']} batches",
+            value=row["mlora_minus"],
+            p=row["mlora_minus_p"],
+            n_seeds=row["n_seeds"],
+            verdict=by_p(row["mlora_minus"], row["mlora_minus_p"]),
+        )
+        for row in numbers.rows("mlora_baselines")
+        if row["kind"] == BASELINE
+        and row["model"] in MAMDR_BASELINES
+        and not math.isnan(row["mlora_minus"])
+    ]

@@ -14,6 +14,7 @@ SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 TABLES = (
     "mlora_comparison",
     "mlora_wauc",
+    "mlora_baselines",
     "lt4rec_differences",
     "lt4rec_overlap",
     "lt4rec_fields",

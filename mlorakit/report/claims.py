@@ -14,7 +14,12 @@ from mlorakit.report.claim_lt4rec import (
     sparse_beats,
     speedup,
 )
-from mlorakit.report.claim_mlora import SMALL_OVERHEAD, mlora_minus, overhead
+from mlorakit.report.claim_mlora import (
+    SMALL_OVERHEAD,
+    mlora_minus,
+    mlora_minus_baselines,
+    overhead,
+)
 from mlorakit.report.claim_numbers import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Finding, Numbers
 from mlorakit.report.task_methods import SINGLE
 
@@ -56,6 +61,17 @@ CLAIMS = (
         test="WAUC of mlora − control above 0; paired t-test over seeds, corrected",
         form="{:+.4f}",
         find=partial(mlora_minus, "control"),
+    ),
+    Claim(
+        name="mlora_beats_baselines",
+        paper="MLoRA",
+        text="MLoRA raises WAUC over the multi-domain baselines that it is compared with.",
+        test=(
+            "WAUC of the MLP with MLoRA − shared-bottom, MMoE, PLE and STAR above 0; paired t-test "
+            "over seeds, corrected"
+        ),
+        form="{:+.4f}",
+        find=mlora_minus_baselines,
     ),
     Claim(
         name="mlora_small_overhead",

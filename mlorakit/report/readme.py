@@ -7,6 +7,7 @@ from mlorakit import paths
 
 BLOCKS = {
     "results": "tables/mlora_comparison",
+    "baseline-results": "tables/mlora_baselines",
     "lt4rec-results": "tables/lt4rec_tasks",
     "benchmarks": "benchmarks/summary",
 }

@@ -53,6 +53,13 @@ def origin(datasets: tuple[str, ...], command: str, more: tuple[str, ...] = ()) 
     return _origin(folders, ("preprocess", "grid", "train", *more), "datasets", command)
 
 
+def baseline_origin(datasets: tuple[str, ...], command: str) -> Origin:
+    """The origin of a table over the baselines too of these data sets, from the project."""
+    folders = {name: paths.processed_dir(name) for name in datasets}
+    sections = ("preprocess", "grid", "train", "baselines")
+    return _origin(folders, sections, "datasets", command)
+
+
 def task_origin(datasets: tuple[str, ...], command: str) -> Origin:
     """The origin of a table over these data sets of two tasks, from the project as it stands."""
     folders = {name: paths.task_dir(name) for name in datasets}

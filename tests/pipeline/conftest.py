@@ -33,6 +33,9 @@ TINY = {
         "batch_orders": ["mixed"],
     },
     "two_stage": {"backbones": ["deepfm"]},
+    "baselines": {
+        "models": ["star", "ple"], "sizes": "auto", "dropout": "mamdr", "learning_rate": 0.001,
+    },
     "video_logs": {
         "sessions": 150, "users": 60, "videos": 80, "overlap": 0.5, "signal": 1.5,
         "position_bias": 0.4, "parts": 2, "seed": 7,

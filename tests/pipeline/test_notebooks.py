@@ -153,6 +153,53 @@ def test_a_killed_run_goes_on_and_ends_the_same(project: Project) -> None:
     assert metrics_of(project, "deepfm-control-mixed") == resumed
 
 
+TINY_BASELINE = ("-p", "dataset", "generated", "-p", "batch_size", "256", "-p", "threads", "1")
+
+
+def test_baselines_work_alone(project: Project) -> None:
+    more = ("-p", "baseline", "shared_lora", "-p", "dropout", "0.25", "-p", "batch_order")
+    more = (*more, "alternate", "-p", "max_epochs", "1", "-p", "seeds", "3,4")
+    project.run("papermill", "notebooks/baselines.ipynb", "out.ipynb", *TINY_BASELINE, *more)
+    metrics = metrics_of(project, "baseline-shared_lora-alternate")
+    assert sorted(metrics["seeds"]) == ["3", "4"]
+    # One LoRA of 24 -> 256 -> 128 -> 64 with ranks 16, 8 and 4, and biases.
+    assert metrics["params_added"] == 24 * 16 + 17 * 256 + 256 * 8 + 9 * 128 + 128 * 4 + 5 * 64
+
+
+def test_a_killed_baseline_goes_on_and_ends_with_the_same_bytes(project: Project) -> None:
+    settings = ("-p", "baseline", "star", "-p", "max_epochs", "40", "-p", "patience", "40")
+    command = ("papermill", "notebooks/baselines.ipynb", "out.ipynb", *TINY_BASELINE, *settings)
+    _kill_once_there_is(project, command, "*.safetensors")
+    printed = project.run(*command, "--log-output")
+    assert "epoch 1:" not in printed, "the run started anew instead of going on"
+    results = [
+        f"reports/scratch/{part}"
+        for part in (
+            "metrics/generated/baseline-star-mixed.json",
+            "history/generated/baseline-star-mixed.csv",
+            "cells/generated/baseline-star-mixed/weights-seed-1.safetensors",
+        )
+    ]
+    resumed = [(project.root / path).read_bytes() for path in results]
+    assert not list((project.root / ".checkpoints").rglob("*.safetensors"))
+    project.run(*command)
+    assert [(project.root / path).read_bytes() for path in results] == resumed
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        (("baseline", "star2"), "Parameter baseline = 'star2' is not known; it is one of shared_"),
+        (("hidden", "8,4"), "Unknown parameter hidden; BaselineConfig takes dataset, baseline"),
+    ],
+)
+def test_a_wrong_parameter_of_a_baseline_stops_with_a_sentence(
+    project: Project, parameters: tuple[str, str], sentence: str
+) -> None:
+    command = ("papermill", "notebooks/baselines.ipynb", "out.ipynb", "-p", *parameters)
+    assert sentence in " ".join(project.run(*command, check=False).split())
+
+
 def test_prune_works_alone_and_prepares_its_data(project: Project) -> None:
     command = ("papermill", "notebooks/prune.ipynb", "out.ipynb", *SMALL_TASKS)
     more = ("-p", "task", "cvr", "-p", "rounds", "1", "-p", "final_rate", "0.5", "-p", "seeds", "3")

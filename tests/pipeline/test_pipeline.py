@@ -38,6 +38,7 @@ def test_one_command_makes_every_table_and_figure(reproduced: Project) -> None:
         "mlora_comparison",
         "mlora_domain_auc",
         "mlora_two_stage",
+        "mlora_baselines",
         "lt4rec_data",
         "lt4rec_row_account",
         "lt4rec_floors",
@@ -55,6 +56,7 @@ def test_one_command_makes_every_table_and_figure(reproduced: Project) -> None:
     figures = (
         "training_curves_generated_mixed",
         "wauc_generated_mixed",
+        "baselines_generated_mixed",
         "lt4rec_scores_video_logs",
         "lt4rec_overlap_video_logs",
         "lt4rec_fields_video_logs",
@@ -96,6 +98,28 @@ def test_the_two_stage_table_has_a_row_per_backbone(reproduced: Project) -> None
         ("3", "2"),
         ("4", "2"),
     ]
+
+
+def test_the_baselines_stand_beside_the_backbones(reproduced: Project) -> None:
+    with (reproduced.root / "reports/tables/mlora_baselines.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["kind"], r["model"]) for r in rows] == [
+        ("base", "deepfm"),
+        ("mlora", "deepfm"),
+        ("baseline", "star"),
+        ("baseline", "ple"),
+    ]
+    for row in rows:
+        assert (row["n_seeds"], float(row["epochs_mean"])) == ("2", 2)
+        assert 0.4 < float(row["wauc_mean"]) < 1
+    assert (
+        json.loads(
+            (
+                reproduced.root / "reports/provenance/baselines/generated/baseline-ple-mixed.json"
+            ).read_text()
+        )["seconds"]
+        > 0
+    )
 
 
 def test_the_lt4rec_table_has_a_row_per_method_and_ticket(reproduced: Project) -> None:

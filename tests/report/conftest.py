@@ -43,9 +43,26 @@ def cell() -> Cell:
             "params_embedding": 11000,
             "params_added": 0 if variant == "base" else 345,
             "seeds": {
-                seed: {"wauc": wauc, "auc": {"female": wauc + 0.125, "male": wauc - 0.125}}
+                seed: {
+                    "wauc": wauc,
+                    "mean_auc": wauc - 0.25,
+                    "auc": {"female": wauc + 0.125, "male": wauc - 0.125},
+                }
                 for seed, wauc in waucs.items()
             },
+        }
+
+    return make
+
+
+@pytest.fixture
+def baseline(cell: Cell) -> Cell:
+    """Makes the metrics of one baseline's cell from its WAUC per seed."""
+
+    def make(name: str, waucs: dict[str, float], **more: str) -> dict:
+        made = cell("", "base", waucs, **more)
+        return {k: v for k, v in made.items() if k not in ("backbone", "variant")} | {
+            "baseline": name
         }
 
     return make

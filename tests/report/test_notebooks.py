@@ -21,6 +21,7 @@ MLORA = (
     "mlora_comparison",
     "mlora_domain_auc",
     "mlora_two_stage",
+    "mlora_baselines",
 )
 LT4REC = (
     "lt4rec_data",
@@ -53,7 +54,9 @@ def run(checkout: Path) -> Iterator[Callable[[str], None]]:
 
 
 @pytest.fixture
-def results(prepared_project: Path, tree: Tree, set_params: SetParams, cell: Cell) -> Path:
+def results(
+    prepared_project: Path, tree: Tree, set_params: SetParams, cell: Cell, baseline: Cell
+) -> Path:
     """Results of both parts in a project."""
     set_params(
         grid={
@@ -63,6 +66,7 @@ def results(prepared_project: Path, tree: Tree, set_params: SetParams, cell: Cel
             "batch_orders": ["mixed"],
         },
         two_stage={"backbones": ["mlp"]},
+        baselines={"models": ["star"]},
     )
     for variant in ("base", "mlora"):
         name = f"generated/mlp-{variant}-mixed"
@@ -76,6 +80,8 @@ def results(prepared_project: Path, tree: Tree, set_params: SetParams, cell: Cel
     staged["seeds"]["1"] |= {"first_stage_epochs": 1, "best_stage": 2}
     path = prepared_project / "reports" / "metrics" / "generated" / "mlp-mlora-mixed-two_stage.json"
     path.write_text(json.dumps(staged))
+    star = prepared_project / "reports/metrics/generated/baseline-star-mixed.json"
+    star.write_text(json.dumps(baseline("star", {"1": 0.71})))
     return tree.root
 
 
@@ -93,6 +99,11 @@ def test_both_parts_make_their_tables(results: Path, run: Callable[[str], None])
     assert sources["mlora_two_stage"]["parameters"] != sources["mlora_wauc"]["parameters"]
     page = (folder / "mlora_two_stage.md").read_text()
     assert "| generated | mixed | MLP | 0.7000 | 0.7500 | +0.0500 | 1 | 1 |" in page
+    frame = pd.read_csv(folder / "mlora_baselines.csv")
+    assert frame["model"].tolist() == ["mlp", "mlp", "star"]
+    assert frame["mlora_minus"].tolist()[2] == pytest.approx(-0.01)
+    # The baselines' settings count to its origin, and not to that of the backbones' tables.
+    assert sources["mlora_baselines"]["parameters"] != sources["mlora_wauc"]["parameters"]
     assert set(sources["lt4rec_tasks"]["data"]) == {"movielens", "census"}
     frame = pd.read_csv(folder / "lt4rec_tasks.csv")
     assert len(frame) == 2 * 5
@@ -110,6 +121,7 @@ def test_claims_are_decided_by_the_tables(results: Path, run: Callable[[str], No
         assert written(folder, suffix) == {"claims", "claim_tests"}
     frame = pd.read_csv(folder / "claims.csv").set_index("claim")
     assert frame.loc["mlora_beats_base", "verdict"] == "undecided"  # one seed
+    assert frame.loc["mlora_beats_baselines", "undecided"] == 1  # star's
     sources = json.loads((folder / "sources.json").read_text())
     assert "mlora_comparison.csv" in sources["claims"]["data"]
 
@@ -117,6 +129,7 @@ def test_claims_are_decided_by_the_tables(results: Path, run: Callable[[str], No
 def test_both_parts_make_their_figures(results: Path, run: Callable[[str], None]) -> None:
     run("figures")
     names = {"training_curves_generated_mixed", "wauc_generated_mixed"}
+    names |= {"baselines_generated_mixed"}
     names |= {
         f"lt4rec_{kind}_{dataset}"
         for kind in ("scores", "overlap", "fields", "curves")
@@ -143,3 +156,15 @@ def test_a_part_without_data_sets_has_neither(
     figures = written(results / "reports" / "figures", "png")
     assert figures
     assert all(name.startswith("lt4rec_") == (section == "grid") for name in figures)
+
+
+def test_without_baselines_there_is_no_table_of_them(
+    results: Path, set_params: SetParams, run: Callable[[str], None]
+) -> None:
+    set_params(baselines={"models": []})
+    run("tables")
+    run("claims")
+    run("figures")
+    tables = written(results / "reports" / "tables", "csv")
+    assert tables == {*MLORA, *LT4REC} - {"mlora_baselines"}
+    assert "baselines_generated_mixed" not in written(results / "reports" / "figures", "png")
