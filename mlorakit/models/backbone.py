@@ -71,7 +71,7 @@ class Backbone(nn.Module):
         """Logits of a batch sorted by domain.
 
         Args:
-            ids: integer tensor of shape (B, F).
+            ids: integer tensor of shape (B, C), see `Rows`.
             groups: where each domain's rows lie.
 
         Returns:
@@ -95,7 +95,7 @@ class Backbone(nn.Module):
         """Probabilities of rows in any order.
 
         Args:
-            ids: integer tensor of shape (B, F).
+            ids: integer tensor of shape (B, C), see `Rows`.
             domain: integer tensor of shape (B,), each row's domain.
             n_domains: D.
 
