@@ -65,7 +65,7 @@ WHOLE = Setting(
 without a shift 0.862, 0.862, 0.861 and 0.864."""
 
 PAPER = Setting(model={"hidden": (256, 128, 64), "alpha": 16, "dropout": 0.5})
-"""The network and the settings of the paper on MovieLens."""
+"""The network and the settings of the paper on MovieLens; 0.842, 0.845, 0.848 and 0.854."""
 
 
 @pytest.fixture
