@@ -1,7 +1,9 @@
 """A processed data set as tensors."""
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,40 @@ from mlorakit.data.splits import SPLITS
 from mlorakit.kernels.groups import DomainGroups
 
 
+class Pooled(int):
+    """The number of ids of a field of several values per row, and the columns that they take.
+
+    It counts as any other field's size; whoever reads the ids looks at `columns_of` the sizes.
+
+    Args:
+        size: number of ids.
+        columns: W, adjoining, all of the field's one table. Id 0 is an unknown value or none.
+    """
+
+    columns: int
+
+    def __new__(cls, size: int, columns: int = 1) -> "Pooled":
+        made = super().__new__(cls, size)
+        made.columns = columns
+        return made
+
+    def __mul__(self, times: int) -> "Pooled":
+        """The size of as many tables of the same field."""
+        return Pooled(int(self) * times, self.columns)
+
+
+def columns_of(field_sizes: Iterable[int]) -> tuple[int, ...]:
+    """How many columns of ids each of the F fields has; their sum is C."""
+    return tuple(getattr(size, "columns", 1) for size in field_sizes)
+
+
 @dataclass(frozen=True)
 class Rows:
     """Rows of a split or of a batch, sorted by domain.
 
     Args:
-        ids: int32 tensor of shape (N, F), ids within each field.
+        ids: int32 tensor of shape (N, C), ids within each field; C = F unless a field has several
+            columns, see `Pooled`.
         label: float32 tensor of shape (N,).
         groups: where each domain's rows lie.
     """
@@ -44,7 +74,7 @@ class MultiDomainData:
 
     Args:
         name: of the data set.
-        field_sizes: number of ids of each of the F fields.
+        field_sizes: number of ids of each of the F fields; `Pooled` if it has several columns.
         domains: readable names of the D domains.
         fingerprint: SHA-256 of dataset.json, which holds those of all files.
         train, validation, test: the splits.
@@ -104,7 +134,7 @@ def load_dataset(folder: Path) -> MultiDomainData:
 
     return MultiDomainData(
         name=description["name"],
-        field_sizes=tuple(field["size"] for field in description["fields"]),
+        field_sizes=_field_sizes(description["fields"]),
         domains=tuple(domain["name"] for domain in description["domains"]),
         fingerprint=fingerprint,
         vectors={
@@ -119,3 +149,12 @@ def load_dataset(folder: Path) -> MultiDomainData:
 def _names(columns: list[dict[str, Any]]) -> list[str]:
     """Names of the fields, of which some have several columns of one `table`."""
     return list(dict.fromkeys(column.get("table", column["name"]) for column in columns))
+
+
+def _field_sizes(columns: Iterable[Mapping[str, Any]]) -> tuple[int, ...]:
+    """Sizes of fields; columns of one `table`, which adjoin, are those of one field."""
+    return tuple(
+        Pooled(same[0]["size"], len(same)) if "table" in same[0] else same[0]["size"]
+        for _, group in groupby(columns, key=lambda column: column.get("table", column["name"]))
+        for same in [list(group)]
+    )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from mlorakit.data.dataset import columns_of
 from mlorakit.kernels.groups import DomainGroups, group_rows
 from mlorakit.layers.embedding import FieldEmbedding
 from mlorakit.layers.mlp import MLP, DomainLoRA, LayerFactory
@@ -38,6 +39,7 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.n_fields = len(field_sizes)
+        self.n_columns = sum(columns_of(field_sizes))
         self.embedding_size = embedding_size
         self.embedding = FieldEmbedding(field_sizes, embedding_size, embedding_std)
         self.linear = FieldEmbedding(field_sizes, 1, 0.0) if self.has_linear else None
@@ -72,7 +74,7 @@ class Backbone(nn.Module):
         """Logits of a batch sorted by domain.
 
         Args:
-            ids: integer tensor of shape (B, F).
+            ids: integer tensor of shape (B, C), see `Rows`.
             groups: where each domain's rows lie.
 
         Returns:
@@ -99,7 +101,7 @@ class Backbone(nn.Module):
         """Probabilities of rows in any order.
 
         Args:
-            ids: integer tensor of shape (B, F).
+            ids: integer tensor of shape (B, C), see `Rows`.
             domain: integer tensor of shape (B,), each row's domain.
             n_domains: D.
 
