@@ -103,13 +103,14 @@ def readable_sweep(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     shown["backbone"] = frame["backbone"].map(BACKBONE_TITLES)
     for column in columns:
         if column != "best":
-            shown[_TITLES[column]] = frame[column].map(lambda v: f"{v:,}" if v == v else "")
+            values = frame[column].tolist()
+            shown[_TITLES[column]] = [v if isinstance(v, str) else f"{v:,}" for v in values]
     shown["control"] = _spread(frame, "control")
     shown["mlora"] = _spread(frame, "mlora")
     shown["mlora − control"] = _spread(frame, _DIFFERENCE, signed=True)
     if frame["n_seeds"].max() > 1:
         shown["p"] = ["" if pd.isna(p) else f"{p:.3g}" for p in frame[f"{_DIFFERENCE}_p"]]
-    if "best" in columns:
+    if "best" in columns and frame["best"].notna().any():
         shown["best possible"] = ["" if pd.isna(v) else f"{v:.4f}" for v in frame["best"]]
     shown["weights added"] = frame["params_added"].map("{:,}".format)
     shown["of the base's"] = frame["share"].map("{:.1%}".format)
