@@ -2,6 +2,7 @@
 
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
@@ -172,12 +173,20 @@ def _powers(axes: Axes, values: list[int]) -> None:
 
 
 def _finished(figure: Figure, panels: list[Axes], title: str) -> Figure:
+    shown: dict[str, Artist] = {}
     for axes in panels:
         axes.set_ylabel("test WAUC")
+        handles, labels = axes.get_legend_handles_labels()
+        shown |= {label: h for h, label in zip(handles, labels, strict=True) if label not in shown}
         legend = axes.get_legend()
         if legend is not None:
             legend.remove()
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(
+        list(shown.values()),
+        list(shown),
+        loc="outside lower center",
+        ncols=len(shown),
+        frameon=False,
+    )
     figure.suptitle(title)
     return figure

@@ -87,7 +87,7 @@ def readable_new_domains(frame: pd.DataFrame) -> pd.DataFrame:
     if frame.empty:
         return frame
     ways = [
-        f"{WAY_TITLES[way]}, {share:.4g} of its rows" if way == ADAPTER else WAY_TITLES[way]
+        f"{WAY_TITLES[way]}, {100 * share:g}% of its rows" if way == ADAPTER else WAY_TITLES[way]
         for way, share in zip(frame["way"], frame["share"], strict=True)
     ]
     shown = pd.DataFrame(
