@@ -225,7 +225,8 @@ def test_every_data_set_that_is_asked_for_is_fetched_and_preprocessed_once(
 
 def test_the_readme_shows_the_committed_results() -> None:
     readme = (PROJECT / "README.md").read_text()
-    assert updated(readme, PROJECT / "reports/tables") == readme, "run `make readme`"
+    folders = (PROJECT / "reports/tables", PROJECT / "reports/ablations/tables")
+    assert updated(readme, *folders) == readme, "run `make readme`"
 
 
 def test_a_block_of_the_readme_takes_its_own_table(tmp_path: Path) -> None:
@@ -234,6 +235,11 @@ def test_a_block_of_the_readme_takes_its_own_table(tmp_path: Path) -> None:
     text = updated(readme, tmp_path)
     assert "<!-- lt4rec-results -->\n| a table |\n<!-- /lt4rec-results -->" in text
     assert with_results(text, "", "lt4rec-results") == with_results(readme, "", "lt4rec-results")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/mlora_alpha.md").write_text("| alpha |\n")
+    text = updated(readme, tmp_path, tmp_path / "more")
+    assert "<!-- alpha-results -->\n| alpha |\n<!-- /alpha-results -->" in text
+    assert "<!-- lt4rec-results -->\n| a table |\n" in text
     with pytest.raises(ValueError, match="lacks the lines <!-- other -->"):
         with_results(readme, "", "other")
 
