@@ -109,7 +109,7 @@ def new_domain_seed(
     )
     held_out = dict(zip(coming.domains, _test_rows(coming), strict=True))
     metrics = {"held_out": held_out, "known": known_share(before, coming), "ways": ways}
-    return NewDomainResult(seed, metrics, {k: round(v, 1) for k, v in seconds.items()})
+    return NewDomainResult(seed, metrics, {k: round(v, 3) for k, v in seconds.items()})
 
 
 def known_share(before: MultiDomainData, coming: MultiDomainData) -> dict[str, float]:
