@@ -72,3 +72,14 @@ def test_a_norm_has_no_matrix_products(norm: str) -> None:
     )
     assert normed.multiply_adds == plain.multiply_adds
     assert normed.params_added == plain.params_added
+
+
+def test_taobao_10_by_hand() -> None:
+    # MLoRA's settings: 128 numbers per field, alpha 16, ten domains.
+    model = build_model(
+        "mlp", "mlora", field_sizes=(9, 9, 11), n_domains=10, alpha=16, embedding_size=128
+    )
+    found = overhead(model)
+    head_and_bias = 64 + 1
+    assert found.params_added == 145_280
+    assert found.params - found.params_embedding - head_and_bias == 139_712

@@ -71,7 +71,7 @@ def linear(function, x, w, bias, ends, y):  # type: ignore[no-untyped-def]
     for d in numba.prange(ends.size):
         lo, hi = ends[d - 1] if d > 0 else 0, ends[d]
         if hi > lo:
-            _fill_rows(y[lo:hi], bias[d])
+            _fill_rows(y[lo:hi], bias[d] if bias.shape[0] > 1 else bias[0])
             times_transposed(function, x[lo:hi], w[d], y[lo:hi], 1)
 
 

@@ -76,3 +76,38 @@ def mlora_minus_baselines(numbers: Numbers) -> list[Finding]:
         and row["model"] in MAMDR_BASELINES
         and not math.isnan(row["mlora_minus"])
     ]
+
+
+def multiply_adds_added(numbers: Numbers) -> list[Finding]:
+    """Multiply-adds of a row's own adapter over those of the base, a finding per data set and
+    backbone.
+    """
+    return [
+        Finding(
+            dataset=row["dataset"],
+            subject=BACKBONE_TITLES[row["backbone"]],
+            value=row["share_of_multiply_adds"],
+            p=math.nan,
+            n_seeds=None,
+            verdict=by_bound(row["share_of_multiply_adds"], SMALL_OVERHEAD),
+        )
+        for row in numbers.rows("mlora_overhead")
+    ]
+
+
+def new_domain(numbers: Numbers) -> list[Finding]:
+    """WAUC on new domains by adapters trained on all of their rows, minus that of the shared
+    weights alone; a finding per data set and backbone.
+    """
+    return [
+        Finding(
+            dataset=row["dataset"],
+            subject=f"{BACKBONE_TITLES[row['backbone']]}, adapters of new domains",
+            value=row["minus_none"],
+            p=row["minus_none_p"],
+            n_seeds=row["n_seeds"],
+            verdict=by_p(row["minus_none"], row["minus_none_p"]),
+        )
+        for row in numbers.rows("mlora_new_domain")
+        if row["way"] == "adapter" and row["share"] == 1 and not math.isnan(row["minus_none"])
+    ]

@@ -8,6 +8,8 @@ from mlorakit import paths
 BLOCKS = {
     "results": "tables/mlora_comparison",
     "baseline-results": "tables/mlora_baselines",
+    "alpha-results": "ablations/tables/mlora_alpha",
+    "new-domain-results": "ablations/tables/mlora_new_domain",
     "lt4rec-results": "tables/lt4rec_tasks",
     "benchmarks": "benchmarks/summary",
 }

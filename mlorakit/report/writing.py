@@ -66,6 +66,13 @@ def task_origin(datasets: tuple[str, ...], command: str) -> Origin:
     return _origin(folders, ("preprocess", "lt4rec"), "task_datasets", command)
 
 
+def ablation_origin(datasets: tuple[str, ...], command: str) -> Origin:
+    """The origin of a table of ablations over these data sets, from the project as it stands."""
+    folders = {name: paths.processed_dir(name) for name in datasets}
+    sections = ("preprocess", "grid", "train", "ablations", "new_domain")
+    return _origin(folders, sections, "datasets", command)
+
+
 def file_origin(files: Sequence[Path], behind: Sequence[Origin], command: str) -> Origin:
     """The origin of a table that is computed from other tables' files.
 

@@ -200,6 +200,34 @@ def test_a_wrong_parameter_of_a_baseline_stops_with_a_sentence(
     assert sentence in " ".join(project.run(*command, check=False).split())
 
 
+def test_a_point_works_alone(project: Project) -> None:
+    more = ("-p", "sweep", "widths", "-p", "alpha", "none", "-p", "max_epochs", "1")
+    project.run("papermill", "notebooks/ablate.ipynb", "out.ipynb", *SMALL, *more)
+    folder = project.root / "reports/scratch/ablations/widths/generated"
+    metrics = json.loads((folder / "mlp-8x4-none.json").read_text())
+    assert metrics["n_domains"] == 2
+    assert metrics["params_added"] == 2 * (8 + 4)  # biases alone
+
+
+def test_a_new_domain_works_alone(project: Project) -> None:
+    more = ("-p", "shares", "0.5", "-p", "max_epochs", "1", "-p", "seeds", "1,2")
+    project.run("papermill", "notebooks/new_domain.ipynb", "out.ipynb", *SMALL, *more)
+    folder = project.root / "reports/scratch/new_domain"
+    metrics = json.loads((folder / "generated/mlp.json").read_text())
+    for seed in ("1", "2"):
+        ways = [way["way"] for way in metrics["seeds"][seed]["ways"]]
+        assert ways == ["none", "adapter", "full"]
+    record = json.loads((folder / "provenance/new_domain/generated/mlp.json").read_text())
+    assert record["training_seconds"]["1"]["full"] > 0
+
+
+def test_ablations_without_results_say_what_to_do(project: Project) -> None:
+    printed = project.run("papermill", "notebooks/ablations.ipynb", "out.ipynb", check=False)
+    assert "2 of 2 files that ablations.alpha in params.yaml asks for are not there" in " ".join(
+        printed.split()
+    )
+
+
 def test_prune_works_alone_and_prepares_its_data(project: Project) -> None:
     command = ("papermill", "notebooks/prune.ipynb", "out.ipynb", *SMALL_TASKS)
     more = ("-p", "task", "cvr", "-p", "rounds", "1", "-p", "final_rate", "0.5", "-p", "seeds", "3")

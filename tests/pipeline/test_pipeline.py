@@ -12,6 +12,7 @@ from .conftest import Project
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 COMPARED = (
+    "reports/ablations",
     "reports/claims",
     "reports/tables",
     "reports/metrics",
@@ -53,6 +54,13 @@ def test_one_command_makes_every_table_and_figure(reproduced: Project) -> None:
             assert made[f"reports/tables/{table}.{suffix}"]
     for table in ("claims", "claim_tests"):
         assert made[f"reports/claims/{table}.csv"]
+    ablations = ("mlora_alpha", "mlora_domains", "mlora_widths", "mlora_overhead")
+    for table in (*ablations, "mlora_new_domain"):
+        for suffix in ("csv", "md", "tex"):
+            assert made[f"reports/ablations/tables/{table}.{suffix}"]
+    for figure in ("alpha_generated", "domains", "widths_generated", "new_domain_generated"):
+        assert made[f"reports/ablations/figures/{figure}.png"].startswith(b"\x89PNG")
+        assert b"<svg" in made[f"reports/ablations/figures/{figure}.svg"]
     figures = (
         "training_curves_generated_mixed",
         "wauc_generated_mixed",
@@ -149,6 +157,25 @@ def test_sparse_sharing_takes_the_tickets_that_were_chosen(reproduced: Project) 
     assert list(metrics["multitask-sparse"]["seeds"]) == ["1", "2"]
 
 
+def test_sweeps_change_what_they_name(reproduced: Project) -> None:
+    def rows(name: str) -> list[dict]:
+        with (reproduced.root / f"reports/ablations/tables/{name}.csv").open() as file:
+            return list(csv.DictReader(file))
+
+    (alpha,), (domains,), (widths,) = map(rows, ("mlora_alpha", "mlora_domains", "mlora_widths"))
+    assert (alpha["alpha"], domains["n_domains"], widths["hidden"]) == ("32", "2", "8x4")
+    for row in (alpha, domains, widths):
+        assert int(row["n_seeds"]) == 2
+        assert 0.4 < float(row["control"]) < 1
+        assert 0.4 < float(row["mlora"]) < 1
+    assert [row["way"] for row in rows("mlora_new_domain")] == [
+        "none",
+        "adapter",
+        "adapter",
+        "full",
+    ]
+
+
 def test_two_clean_runs_give_the_same_bytes(
     reproduced: Project, make_project: Callable[[], Project]
 ) -> None:
@@ -218,6 +245,11 @@ def test_provenance_stands_apart(reproduced: Project) -> None:
     )
     assert record["seconds"] > 0
     assert record["packages"]["torch"]
+    new = json.loads(
+        (reproduced.root / "reports/provenance/new_domain/generated/deepfm.json").read_text()
+    )
+    assert set(new["training_seconds"]) == {"1", "2"}
+    assert set(new["training_seconds"]["1"]) == {"before", "adapter 0.1", "adapter 1.0", "full"}
 
 
 def test_metrics_and_plots_show(reproduced: Project) -> None:

@@ -1,4 +1,4 @@
-"""tables.ipynb, claims.ipynb and figures.ipynb on stored results, with either part or both."""
+"""The notebooks of tables and figures on stored results, with either part or both."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -9,6 +9,8 @@ import matplotlib.pyplot as plt
 import nbformat
 import pandas as pd
 import pytest
+
+from mlorakit.ablation_config import SWEEPS
 
 from .conftest import Cell, Tree
 
@@ -33,6 +35,9 @@ LT4REC = (
     "lt4rec_overlap",
     "lt4rec_fields",
 )
+
+
+NOTHING = {"datasets": [], "backbones": []}
 
 
 @pytest.fixture
@@ -68,6 +73,7 @@ def results(
         two_stage={"backbones": ["mlp"]},
         baselines={"models": ["star"]},
     )
+    set_params(ablations=dict.fromkeys(SWEEPS, NOTHING), new_domain=NOTHING)
     for variant in ("base", "mlora"):
         name = f"generated/mlp-{variant}-mixed"
         metrics = prepared_project / "reports" / "metrics" / f"{name}.json"
@@ -168,3 +174,81 @@ def test_without_baselines_there_is_no_table_of_them(
     tables = written(results / "reports" / "tables", "csv")
     assert tables == {*MLORA, *LT4REC} - {"mlora_baselines"}
     assert "baselines_generated_mixed" not in written(results / "reports" / "figures", "png")
+
+
+ABLATIONS = ("mlora_alpha", "mlora_domains", "mlora_widths", "mlora_overhead", "mlora_new_domain")
+
+
+@pytest.fixture
+def ablated(results: Path, set_params: SetParams, point: Cell, new_domain_cell: Cell) -> Path:
+    """Results of every sweep and of new domains besides."""
+    asked = {"datasets": ["generated"], "backbones": ["mlp"]}
+    set_params(
+        ablations={
+            "alpha": asked | {"values": ["none", 1, 16]},
+            "domains": asked,
+            "widths": asked | {"hidden": ["8x4"]},
+        },
+        new_domain=asked,
+    )
+    folder = results / "reports" / "ablations"
+    contents = {
+        f"points/{name}": point(alpha, {"1": 0.75, "2": 0.5 + i / 64}, added=i)
+        for i, (name, alpha) in enumerate(
+            {
+                **{f"alpha/generated/mlp-{alpha}": alpha for alpha in ("none", 1, 16)},
+                **{f"domains/generated/mlp-{alpha}": alpha for alpha in ("none", "paper")},
+                **{f"widths/generated/mlp-8x4-{alpha}": alpha for alpha in ("none", "paper")},
+            }.items()
+        )
+    }
+    contents["new_domain/generated/mlp"] = new_domain_cell({"1": (0.5, 0.5, 0.6, 0.7)})
+    for name, content in contents.items():
+        path = folder / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for key in ("dataset", "backbone", "alpha", "hidden"):
+            content.pop(key, None)  # which the file's place says
+        path.write_text(json.dumps(content))
+    return results
+
+
+def test_ablations_make_their_tables_and_figures(ablated: Path, run: Callable[[str], None]) -> None:
+    run("ablations")
+    folder = ablated / "reports" / "ablations"
+    for suffix in ("csv", "md", "tex"):
+        assert written(folder / "tables", suffix) == set(ABLATIONS)
+    figures = {"alpha_generated", "domains", "widths_generated", "new_domain_generated"}
+    for suffix in ("png", "svg"):
+        assert written(folder / "figures", suffix) == figures
+    alpha = pd.read_csv(folder / "tables" / "mlora_alpha.csv")
+    assert alpha["alpha"].tolist() == [1, 16]
+    # Seed 2's WAUC rises by 1/64 with each file, seed 1's not at all.
+    assert alpha["mlora_minus_control"].tolist() == pytest.approx([1 / 128, 2 / 128])
+    widths = pd.read_csv(folder / "tables" / "mlora_widths.csv")
+    assert widths["hidden"].tolist() == ["8x4", "256x128x64"]
+    sources = json.loads((folder / "tables" / "sources.json").read_text())
+    assert set(sources["mlora_alpha"]["data"]) == {"generated"}
+    assert sources["mlora_alpha"]["command"] == "dvc repro ablations"
+
+
+def test_claims_read_the_tables_of_ablations(ablated: Path, run: Callable[[str], None]) -> None:
+    for name in ("tables", "ablations", "claims"):
+        run(name)
+    frame = pd.read_csv(ablated / "reports/claims/claim_tests.csv").set_index("claim")
+    assert len(frame.loc["mlora_small_compute"]) == 9
+    assert frame.loc["mlora_new_domain", "value"] == pytest.approx(0.1)
+    assert frame.loc["mlora_new_domain", "verdict"] == "undecided"  # one seed
+
+
+def test_without_sweeps_what_adapters_add_is_left(
+    results: Path, run: Callable[[str], None], set_params: SetParams
+) -> None:
+    run("ablations")
+    folder = results / "reports" / "ablations"
+    assert written(folder / "tables", "csv") == {"mlora_overhead"}
+    assert (folder / "figures").is_dir()
+    set_params(grid={"datasets": []})
+    for path in (folder / "tables").iterdir():
+        path.unlink()
+    run("ablations")
+    assert list((folder / "tables").iterdir()) == []
