@@ -5,18 +5,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from mlorakit.config import (
+from mlorakit.config_base import (
     IntList,
     NonNegativeInt,
+    NotebookConfig,
     PositiveInt,
-    TrainConfig,
     Widths,
-    _Config,
-    _dataset_of_params,
-    _inside_project,
-    _one_of,
+    dataset_of_params,
+    inside_project,
+    one_of,
 )
 from mlorakit.models import BACKBONES
+from mlorakit.train_config import TrainConfig
 
 SWEEPS = ("alpha", "domains", "widths")
 """What a sweep changes; the rest of a point's settings is that of `train` in params.yaml."""
@@ -40,7 +40,7 @@ def crossed(hidden: tuple[int, ...]) -> str:
 
 
 @dataclass(frozen=True)
-class CellSettings(_Config):
+class CellSettings(NotebookConfig):
     """What ablate.ipynb and new_domain.ipynb share; see `TrainConfig` for what it means.
 
     Args:
@@ -111,8 +111,8 @@ class AblationConfig(CellSettings):
     into: str = "reports/scratch/ablations"
 
     def __post_init__(self) -> None:
-        _one_of("sweep", self.sweep, SWEEPS)
-        _inside_project("into", self.into)
+        one_of("sweep", self.sweep, SWEEPS)
+        inside_project("into", self.into)
         _ = self.train  # whose own checks are those of the rest
 
     @property
@@ -133,7 +133,7 @@ class AblationConfig(CellSettings):
 
 
 @dataclass(frozen=True)
-class AblationsConfig(_Config):
+class AblationsConfig(NotebookConfig):
     """Parameters of ablations.ipynb.
 
     Args:
@@ -147,12 +147,12 @@ class AblationsConfig(_Config):
     dpi: PositiveInt = 150
 
     def __post_init__(self) -> None:
-        _inside_project("tables", self.tables)
-        _inside_project("figures", self.figures)
+        inside_project("tables", self.tables)
+        inside_project("figures", self.figures)
 
 
 @dataclass(frozen=True)
-class Sweep(_Config):
+class Sweep(NotebookConfig):
     """The points of one sweep, below `ablations` in params.yaml: every combination.
 
     Args:
@@ -168,6 +168,6 @@ class Sweep(_Config):
 
     def __post_init__(self) -> None:
         for name in self.datasets:
-            _dataset_of_params(name)
+            dataset_of_params(name)
         for name in self.backbones:
-            _one_of("backbones", name, BACKBONES)
+            one_of("backbones", name, BACKBONES)

@@ -5,15 +5,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from mlorakit.config import (
+from mlorakit.config_base import (
     IntList,
     NonNegativeInt,
+    NotebookConfig,
     ParameterError,
     PositiveInt,
-    _Config,
-    _dataset_of_params,
-    _inside_project,
-    _one_of,
+    dataset_of_params,
+    inside_project,
+    one_of,
 )
 from mlorakit.models.baselines import BASELINE_SETTINGS, BASELINES
 
@@ -21,7 +21,7 @@ _OF_DATA_SET = "auto"
 
 
 @dataclass(frozen=True)
-class BaselineConfig(_Config):
+class BaselineConfig(NotebookConfig):
     """Parameters of baselines.ipynb.
 
     Args:
@@ -61,12 +61,12 @@ class BaselineConfig(_Config):
     into: str = "reports/scratch"
 
     def __post_init__(self) -> None:
-        _dataset_of_params(self.dataset)
-        _one_of("baseline", self.baseline, BASELINES)
-        _one_of("sizes", self.sizes, (_OF_DATA_SET, *BASELINE_SETTINGS))
+        dataset_of_params(self.dataset)
+        one_of("baseline", self.baseline, BASELINES)
+        one_of("sizes", self.sizes, (_OF_DATA_SET, *BASELINE_SETTINGS))
         if len(set(self.seeds)) < len(self.seeds):
             raise ParameterError(f"Parameter seeds = {self.seeds} names a seed twice.")
-        _inside_project("into", self.into)
+        inside_project("into", self.into)
 
     @property
     def cell(self) -> str:
@@ -80,7 +80,7 @@ def baseline_cell(baseline: str, batch_order: str) -> str:
 
 
 @dataclass(frozen=True)
-class BaselineGrid(_Config):
+class BaselineGrid(NotebookConfig):
     """The baselines of tables and figures, from `baselines` in params.yaml.
 
     Their data sets and batch orders are those of `grid`: a baseline says something beside the
@@ -91,4 +91,4 @@ class BaselineGrid(_Config):
 
     def __post_init__(self) -> None:
         for value in self.models:
-            _one_of("baselines.models", value, BASELINES)
+            one_of("baselines.models", value, BASELINES)

@@ -5,13 +5,13 @@ from pydantic.dataclasses import dataclass
 from mlorakit.config_base import (
     IntList,
     NonNegativeInt,
+    NotebookConfig,
     ParameterError,
     PositiveInt,
     Widths,
-    _Config,
-    _dataset_of_params,
-    _inside_project,
-    _one_of,
+    dataset_of_params,
+    inside_project,
+    one_of,
 )
 from mlorakit.models import BACKBONES, VARIANTS
 from mlorakit.train_config import TrainConfig, TwoStageGrid
@@ -20,7 +20,7 @@ BATCH_ORDERS = ("mixed", "alternate")
 
 
 @dataclass(frozen=True)
-class PreprocessConfig(_Config):
+class PreprocessConfig(NotebookConfig):
     """Parameters of preprocess.ipynb.
 
     Args:
@@ -34,11 +34,11 @@ class PreprocessConfig(_Config):
     split_seed: int = 123
 
     def __post_init__(self) -> None:
-        _dataset_of_params(self.dataset)
+        dataset_of_params(self.dataset)
 
 
 @dataclass(frozen=True)
-class TablesConfig(_Config):
+class TablesConfig(NotebookConfig):
     """Parameters of tables.ipynb.
 
     Args:
@@ -48,11 +48,11 @@ class TablesConfig(_Config):
     into: str = "reports/tables"
 
     def __post_init__(self) -> None:
-        _inside_project("into", self.into)
+        inside_project("into", self.into)
 
 
 @dataclass(frozen=True)
-class ClaimsConfig(_Config):
+class ClaimsConfig(NotebookConfig):
     """Parameters of claims.ipynb.
 
     Args:
@@ -64,12 +64,12 @@ class ClaimsConfig(_Config):
     tables: str = "reports/tables"
 
     def __post_init__(self) -> None:
-        _inside_project("into", self.into)
-        _inside_project("tables", self.tables)
+        inside_project("into", self.into)
+        inside_project("tables", self.tables)
 
 
 @dataclass(frozen=True)
-class FiguresConfig(_Config):
+class FiguresConfig(NotebookConfig):
     """Parameters of figures.ipynb.
 
     Args:
@@ -81,11 +81,11 @@ class FiguresConfig(_Config):
     dpi: PositiveInt = 150
 
     def __post_init__(self) -> None:
-        _inside_project("into", self.into)
+        inside_project("into", self.into)
 
 
 @dataclass(frozen=True)
-class Grid(_Config):
+class Grid(NotebookConfig):
     """The cells that tables and figures are made of, `grid` in params.yaml."""
 
     datasets: tuple[str, ...]
@@ -95,14 +95,14 @@ class Grid(_Config):
 
     def __post_init__(self) -> None:
         for name in self.datasets:
-            _dataset_of_params(name)
+            dataset_of_params(name)
         for key, valid in (
             ("backbones", BACKBONES),
             ("variants", VARIANTS),
             ("batch_orders", BATCH_ORDERS),
         ):
             for value in getattr(self, key):
-                _one_of(f"grid.{key}", value, valid)
+                one_of(f"grid.{key}", value, valid)
 
 
 __all__ = [
@@ -112,6 +112,7 @@ __all__ = [
     "Grid",
     "IntList",
     "NonNegativeInt",
+    "NotebookConfig",
     "ParameterError",
     "PositiveInt",
     "PreprocessConfig",
@@ -119,8 +120,7 @@ __all__ = [
     "TrainConfig",
     "TwoStageGrid",
     "Widths",
-    "_Config",
-    "_dataset_of_params",
-    "_inside_project",
-    "_one_of",
+    "dataset_of_params",
+    "inside_project",
+    "one_of",
 ]

@@ -16,34 +16,37 @@ class ParameterError(ValueError):
     """A parameter that a notebook does not have, or a value that it cannot take."""
 
 
-def _split_list(value: Any) -> Any:
+def split_list(value: Any) -> Any:
     """Lists of "1,2,3" and of 1: a list given to papermill on a command line arrives as text."""
     if isinstance(value, str):
         return [part for part in value.strip("[]() ").replace(" ", ",").split(",") if part]
     return [value] if isinstance(value, int) else value
 
 
-IntList = Annotated[tuple[int, ...], BeforeValidator(_split_list), Field(min_length=1)]
+IntList = Annotated[tuple[int, ...], BeforeValidator(split_list), Field(min_length=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveInt = Annotated[int, Field(ge=1)]
-Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_split_list), Field(min_length=1)]
+Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(split_list), Field(min_length=1)]
 
 
-def _one_of(name: str, value: str, valid: Any) -> None:
+def one_of(name: str, value: str, valid: Any) -> None:
+    """Check that a parameter has one of the valid values."""
     if value not in valid:
         raise ParameterError(
             f"Parameter {name} = {value!r} is not known; it is one of {', '.join(valid)}."
         )
 
 
-def _inside_project(name: str, folder: str) -> None:
+def inside_project(name: str, folder: str) -> None:
+    """Check that a parameter names a folder below the project's root."""
     if not (paths.root() / folder).resolve().is_relative_to(paths.root().resolve()):
         raise ParameterError(
             f"Parameter {name} = {folder!r} is no folder below the project's root."
         )
 
 
-def _dataset_of_params(name: str) -> None:
+def dataset_of_params(name: str) -> None:
+    """Check that params.yaml describes a data set of this name."""
     datasets = paths.params()["datasets"]
     if name not in datasets:
         raise ParameterError(
@@ -52,7 +55,7 @@ def _dataset_of_params(name: str) -> None:
         )
 
 
-class _Config:
+class NotebookConfig:
     """What the configs share: construction with one-sentence errors."""
 
     @classmethod

@@ -6,22 +6,22 @@ from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from mlorakit.ablation_config import CellSettings, CrossedWidths
-from mlorakit.config import (
+from mlorakit.config_base import (
+    NotebookConfig,
     ParameterError,
     PositiveInt,
-    TrainConfig,
-    _Config,
-    _dataset_of_params,
-    _inside_project,
-    _one_of,
-    _split_list,
+    dataset_of_params,
+    inside_project,
+    one_of,
+    split_list,
 )
 from mlorakit.models import BACKBONES
+from mlorakit.train_config import TrainConfig
 
 
 def _numbers(value: Any) -> Any:
     """Shares of "0.01,1" and of 0.1."""
-    return (value,) if isinstance(value, float) else _split_list(value)
+    return (value,) if isinstance(value, float) else split_list(value)
 
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -54,7 +54,7 @@ class NewDomainConfig(CellSettings):
     def __post_init__(self) -> None:
         if len(set(self.shares)) < len(self.shares):
             raise ParameterError(f"Parameter shares = {self.shares} names a share twice.")
-        _inside_project("into", self.into)
+        inside_project("into", self.into)
         _ = self.train  # whose own checks are those of the rest
 
     @property
@@ -64,7 +64,7 @@ class NewDomainConfig(CellSettings):
 
 
 @dataclass(frozen=True)
-class NewDomainGrid(_Config):
+class NewDomainGrid(NotebookConfig):
     """The cells of the experiment, from `new_domain` in params.yaml: every combination."""
 
     datasets: tuple[str, ...]
@@ -72,6 +72,6 @@ class NewDomainGrid(_Config):
 
     def __post_init__(self) -> None:
         for name in self.datasets:
-            _dataset_of_params(name)
+            dataset_of_params(name)
         for name in self.backbones:
-            _one_of("backbones", name, BACKBONES)
+            one_of("backbones", name, BACKBONES)

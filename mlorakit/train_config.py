@@ -9,13 +9,13 @@ from mlorakit import paths
 from mlorakit.config_base import (
     IntList,
     NonNegativeInt,
+    NotebookConfig,
     ParameterError,
     PositiveInt,
     Widths,
-    _Config,
-    _dataset_of_params,
-    _inside_project,
-    _one_of,
+    dataset_of_params,
+    inside_project,
+    one_of,
 )
 from mlorakit.models import BACKBONES, PAPER_ALPHA, PROTOCOLS, VARIANTS
 
@@ -24,7 +24,7 @@ _OPTIONS = ("rank", "norm", "vectors", "two_stage")
 
 
 @dataclass(frozen=True)
-class TrainConfig(_Config):
+class TrainConfig(NotebookConfig):
     """Parameters of train.ipynb; the defaults are MLoRA's settings on MovieLens.
 
     Args:
@@ -81,10 +81,10 @@ class TrainConfig(_Config):
     into: str = "reports/scratch"
 
     def __post_init__(self) -> None:
-        _dataset_of_params(self.dataset)
-        _one_of("backbone", self.backbone, BACKBONES)
-        _one_of("variant", self.variant, VARIANTS)
-        _one_of("protocol", self.protocol, PROTOCOLS)
+        dataset_of_params(self.dataset)
+        one_of("backbone", self.backbone, BACKBONES)
+        one_of("variant", self.variant, VARIANTS)
+        one_of("protocol", self.protocol, PROTOCOLS)
         if self.two_stage and self.variant != "mlora":
             raise ParameterError(
                 f"Parameter two_stage = True is for variant 'mlora'; {self.variant!r} has no "
@@ -92,7 +92,7 @@ class TrainConfig(_Config):
             )
         if len(set(self.seeds)) < len(self.seeds):
             raise ParameterError(f"Parameter seeds = {self.seeds} names a seed twice.")
-        _inside_project("into", self.into)
+        inside_project("into", self.into)
 
     @property
     def rank_alpha(self) -> int:
@@ -125,7 +125,7 @@ class TrainConfig(_Config):
 
 
 @dataclass(frozen=True)
-class TwoStageGrid(_Config):
+class TwoStageGrid(NotebookConfig):
     """The cells trained in two stages, `two_stage` in params.yaml.
 
     Args:
@@ -136,4 +136,4 @@ class TwoStageGrid(_Config):
 
     def __post_init__(self) -> None:
         for value in self.backbones:
-            _one_of("two_stage.backbones", value, BACKBONES)
+            one_of("two_stage.backbones", value, BACKBONES)

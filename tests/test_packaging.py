@@ -271,9 +271,9 @@ def test_a_block_of_the_readme_takes_its_own_table(tmp_path: Path) -> None:
     text = updated(readme, tmp_path)
     assert "<!-- lt4rec-results -->\n| a table |\n<!-- /lt4rec-results -->" in text
     assert with_results(text, "", "lt4rec-results") == with_results(readme, "", "lt4rec-results")
-    (tmp_path / "more").mkdir()
-    (tmp_path / "more/mlora_alpha.md").write_text("| alpha |\n")
-    text = updated(readme, tmp_path, tmp_path / "more")
+    (tmp_path / "ablations/tables").mkdir(parents=True)
+    (tmp_path / "ablations/tables/mlora_alpha.md").write_text("| alpha |\n")
+    text = updated(readme, tmp_path)
     assert "<!-- alpha-results -->\n| alpha |\n<!-- /alpha-results -->" in text
     assert "<!-- lt4rec-results -->\n| a table |\n" in text
     with pytest.raises(ValueError, match="lacks the lines <!-- other -->"):
