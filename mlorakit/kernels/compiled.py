@@ -14,8 +14,12 @@ import torch
 from numba import uint32
 from torch import Tensor
 
-# Compiled on first use and kept beside this file. Sums may be reordered, the same way in every run.
-_compiled = numba.njit(cache=True, fastmath=True, error_model="numpy")
+FASTMATH = {"reassoc", "nsz", "arcp", "contract"}
+"""Sums may be reordered, the same way in every run; numbers may be NaN, so that a fit that diverges
+is seen to."""
+
+# Compiled on first use and kept beside this file.
+_compiled = numba.njit(cache=True, fastmath=FASTMATH, error_model="numpy")
 
 PART = 1 << 15
 """Values of a long array that one thread takes at a time."""
@@ -184,7 +188,7 @@ def adam(grad, p, m, v, step, rate, decay, beta1, beta2, eps):  # type: ignore[n
     _adam(grad, p, m, v, size, root, real(decay), real(beta1), real(beta2), real(eps))
 
 
-@numba.njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
+@numba.njit(parallel=True, cache=True, fastmath=FASTMATH, error_model="numpy")
 def adam_in_parts(grad, p, m, v, step, rate, decay, beta1, beta2, eps):  # type: ignore[no-untyped-def]
     """`adam` of long arrays, by several threads."""
     step[0] += 1

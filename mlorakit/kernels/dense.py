@@ -9,14 +9,16 @@ domain d owns the rows up to ends[d]. The plain form is `stack.dense_stack_refer
 import numba
 import numpy as np
 
-from mlorakit.kernels.compiled import hash_columns, hash_row, random_number
+from mlorakit.kernels.compiled import FASTMATH, hash_columns, hash_row, random_number
 from mlorakit.kernels.products import times, times_transposed, transposed_times
 
 _SHARD = 512  # rows
 _MOST_SHARDS = 16
 
-_serial = numba.njit(cache=True, fastmath=True, error_model="numpy")
-_parallel = numba.njit(parallel=True, cache=True, fastmath=True, error_model="numpy", nogil=True)
+_serial = numba.njit(cache=True, fastmath=FASTMATH, error_model="numpy")
+_parallel = numba.njit(
+    parallel=True, cache=True, fastmath=FASTMATH, error_model="numpy", nogil=True
+)
 
 
 def shards_of(rows: int) -> int:
@@ -32,20 +34,22 @@ def _activate(y, bias, first, threshold, scale, key, of_column):  # type: ignore
         row, of_row = y[i], hash_row(key, first + i)
         for j in range(columns):
             value = row[j] + bias[j]
-            keep = (value > 0) & (random_number(of_row, of_column[j]) >= threshold)
+            keep = (not value <= 0) & (  # NaN is kept
+                random_number(of_row, of_column[j]) >= threshold
+            )
             row[j] = value * scale if keep else np.float32(0)
 
 
 @_serial
 def _deactivate(grad, y, scale, of_bias):  # type: ignore[no-untyped-def]
     """The gradient of the sum before `_activate`, in place of that of its result; adds its sum over
-    rows to of_bias. A result is above zero exactly where ReLU was active and the element was kept.
+    rows to of_bias. A result is zero exactly where ReLU was inactive or the element dropped.
     """
     rows, columns = y.shape
     for i in range(rows):
         row, out = grad[i], y[i]
         for j in range(columns):
-            value = row[j] * scale if out[j] > 0 else np.float32(0)
+            value = row[j] * scale if not out[j] <= 0 else np.float32(0)
             row[j] = value
             of_bias[j] += value
 

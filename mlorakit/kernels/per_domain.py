@@ -7,9 +7,12 @@ plain forms are `grouped_lora_reference` and `grouped_linear_reference`.
 import numba
 import numpy as np
 
+from mlorakit.kernels.compiled import FASTMATH
 from mlorakit.kernels.products import times, times_transposed, transposed_times
 
-_parallel = numba.njit(parallel=True, cache=True, fastmath=True, error_model="numpy", nogil=True)
+_parallel = numba.njit(
+    parallel=True, cache=True, fastmath=FASTMATH, error_model="numpy", nogil=True
+)
 
 
 @numba.njit(cache=True)
@@ -18,7 +21,7 @@ def _fill_rows(y, row):  # type: ignore[no-untyped-def]
         y[i] = row
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=FASTMATH)
 def _sum_rows(x, total):  # type: ignore[no-untyped-def]
     total[:] = 0
     for i in range(x.shape[0]):
