@@ -96,7 +96,8 @@ def forward(  # type: ignore[no-untyped-def]
         b_s: (D, R + 1, n_out), of which the last row is not read.
         downs: filled with y_{l-1} a_d^T, (B, R).
         ys: filled, (B, n_out).
-        threshold, scale: see `compiled.dropout`; 0 and 1 drop nothing.
+        threshold: see `compiled.dropout`; 0 drops nothing.
+        scale: of kept elements.
         keys: (L, 2), see `compiled.dropout`.
     """
     rows = x.shape[0]
@@ -126,9 +127,9 @@ def forward(  # type: ignore[no-untyped-def]
 
 
 @_parallel
-def backward(  # type: ignore[no-untyped-def]
-    function, shards, x, ws, ends, a_s, b_s, downs, of_downs, ys, scale, grads, of_x, of_ws, of_biases,
-    of_as, of_bs,
+def backward(  # type: ignore[no-untyped-def] # noqa: D417
+    function, shards, x, ws, ends, a_s, b_s, downs, of_downs, ys, scale, grads, of_x, of_ws,
+    of_biases, of_as, of_bs,
 ):  # fmt: skip
     """The gradients of `forward`, of whose arguments the first ones are.
 
