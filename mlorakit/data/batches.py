@@ -46,7 +46,7 @@ def _in_order(split: Rows, rows: Tensor, sizes: list[int]) -> Iterator[Rows]:
     """Batches of the given sizes of the given rows, each put in order of its domains."""
     domain = split.groups.domain.cpu()
     counts = torch.empty(len(sizes), split.groups.n_domains, dtype=torch.int64)
-    compiled.sort_batches(rows.numpy(), np.array(sizes), domain.numpy(), counts.numpy())
+    compiled.sort_batches(rows.numpy(), np.array(sizes, np.int64), domain.numpy(), counts.numpy())
     device = split.ids.device
     ends = counts.cumsum(1).to(device)
     rows = rows.to(device)

@@ -54,7 +54,7 @@ class Adam(torch.optim.Adam):
     step.hooked = True  # type: ignore[attr-defined]  # else torch wraps it in 60 us of profiling
 
     def _elsewhere(self) -> bool:
-        return self.param_groups[0]["params"][0].device.type != "cpu"
+        return any(p.device.type != "cpu" for group in self.param_groups for p in group["params"])
 
     def _arrays_of(self, p: torch.nn.Parameter) -> tuple[Any, ...]:
         """The address of a parameter, and arrays on its memory and its state's, which is made if it

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from scipy.linalg import cython_blas
 from threadpoolctl import ThreadpoolController
 
-_FORTRAN = b"void (char *, char *, int *, int *, int *"  # how SciPy's capsules begin
+_FORTRAN = b"void (char *, char *, int *, int *, int *"  # how the name of SciPy's capsule begins
 
 
 def is_intel() -> bool:
@@ -56,11 +56,14 @@ def _of_scipy() -> int:
     )
     api.PyCapsule_GetPointer.restype = ctypes.c_void_p
     api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    return api.PyCapsule_GetPointer(capsule, api.PyCapsule_GetName(capsule))
+    name = api.PyCapsule_GetName(capsule)
+    if not name.startswith(_FORTRAN):
+        raise RuntimeError(f"SciPy's sgemm takes other arguments than 32-bit integers: {name!r}")
+    return api.PyCapsule_GetPointer(capsule, name)
 
 
 @intrinsic
-def sgemm(typing, function, ta, tb, m, n, k, a, lda, b, ldb, beta, c, ldc):  # type: ignore[no-untyped-def]
+def sgemm(typing, function, ta, tb, m, n, k, a, lda, b, ldb, beta, c, ldc):  # type: ignore[no-untyped-def] # noqa: D417
     """C = op(A) op(B) + beta C in column-major order, for compiled code.
 
     Args:

@@ -53,11 +53,13 @@ def random_number(of_row, of_column):  # type: ignore[no-untyped-def]
 
 @inlined
 def hash_row(key, i):  # type: ignore[no-untyped-def]
+    """What a row gives to the random numbers of its elements; key of two uint32."""
     return _mixed(key[0] + uint32(i) * uint32(0x9E3779B9))
 
 
 @serial
 def hash_columns(key, n):  # type: ignore[no-untyped-def]
+    """What each of n columns gives to the random numbers of its elements, (n,)."""
     numbers = np.empty(n, np.uint32)
     for j in range(n):
         numbers[j] = _mixed(key[1] + uint32(j) * uint32(0x85EBCA6B))

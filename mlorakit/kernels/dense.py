@@ -30,20 +30,22 @@ def _activate(y, bias, first, threshold, scale, key, of_column):  # type: ignore
         row, of_row = y[i], hash_row(key, first + i)
         for j in range(columns):
             value = row[j] + bias[j]
-            keep = (value > 0) & (random_number(of_row, of_column[j]) >= threshold)
+            keep = (not value <= 0) & (  # NaN is kept
+                random_number(of_row, of_column[j]) >= threshold
+            )
             row[j] = value * scale if keep else np.float32(0)
 
 
 @serial
 def _deactivate(grad, y, scale, of_bias):  # type: ignore[no-untyped-def]
     """The gradient of the sum before `_activate`, in place of that of its result; adds its sum over
-    rows to of_bias. A result is above zero exactly where ReLU was active and the element was kept.
+    rows to of_bias. A result is zero exactly where ReLU was inactive or the element dropped.
     """
     rows, columns = y.shape
     for i in range(rows):
         row, out = grad[i], y[i]
         for j in range(columns):
-            value = row[j] * scale if out[j] > 0 else np.float32(0)
+            value = row[j] * scale if not out[j] <= 0 else np.float32(0)
             row[j] = value
             of_bias[j] += value
 
@@ -90,7 +92,8 @@ def forward(  # type: ignore[no-untyped-def]
         b_s: (D, R + 1, n_out), of which the last row is not read.
         downs: filled with y_{l-1} a_d^T, (B, R).
         ys: filled, (B, n_out).
-        threshold, scale: see `compiled.dropout`; 0 and 1 drop nothing.
+        threshold: see `compiled.dropout`; 0 drops nothing.
+        scale: of kept elements.
         keys: (L, 2), see `compiled.dropout`.
     """
     rows = x.shape[0]
@@ -120,7 +123,7 @@ def forward(  # type: ignore[no-untyped-def]
 
 
 @parallel
-def backward(  # type: ignore[no-untyped-def]
+def backward(  # type: ignore[no-untyped-def] # noqa: D417
     function, shards, x, ws, ends, a_s, b_s, downs, of_downs, ys, scale, grads, of_x, of_ws,
     of_biases, of_as, of_bs,
 ):  # fmt: skip

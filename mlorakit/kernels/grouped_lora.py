@@ -55,13 +55,13 @@ class _LowRank(torch.autograd.Function):
         y = x.new_empty(x.shape[0], b.shape[2])
         down = np.empty((x.shape[0], a.shape[1]), np.float32)
         ctx.used = (
-            array_of(x.contiguous()), array_of(a), array_of(b), array_of(groups.ends), down
+            *(array_of(t.contiguous()) for t in (x, a, b)), array_of(groups.ends), down
         )  # fmt: skip
         per_domain.low_rank(sgemm_address(), *ctx.used, y.numpy())
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         gradients = tuple(map(np.empty_like, ctx.used[:3]))
         per_domain.low_rank_backward(
             sgemm_address(), *ctx.used, array_of(grad.contiguous()), *gradients

@@ -59,7 +59,7 @@ def dense_stack_reference(
             h = h + grouped_lora_reference(x, layer.a, layer.b, groups)
         x = torch.relu(h)
         if p > 0:
-            keep = keep_mask_reference(*x.shape, p, keys[number])
+            keep = keep_mask_reference(len(x), x.shape[1], p, keys[number])
             x = torch.where(keep.to(x.device), x / (1 - p), 0)
     return x
 
@@ -110,8 +110,8 @@ class _Stack(torch.autograd.Function):
         # Frozen shared weights need no gradient, unless it leads to that of A and B.
         trained = ctx.needs_input_grad[3::4]
         of_ws = tuple(
-            np.empty((shards if t or len(w) > 1 else 0, *w.shape), np.float32)
-            for w, t in zip(weights, trained, strict=True)
+            np.empty((shards if t or layer.merges(len(x)) else 0, *w.shape), np.float32)
+            for layer, w, t in zip(layers, weights, trained, strict=True)
         )
         of_biases = tuple(np.empty((shards, *shape), np.float32) for shape in ctx.biases)
         of_as, of_bs = tuple(map(np.empty_like, a_s)), tuple(map(np.empty_like, b_s))
@@ -120,21 +120,22 @@ class _Stack(torch.autograd.Function):
             ctx.scale, grads, of_x, of_ws, of_biases, of_as, of_bs,
         )  # fmt: skip
         gradients: list[Tensor | None] = []
-        for layer, *found in zip(layers, trained, of_ws, of_biases, of_as, of_bs, strict=True):
+        for layer, *found in zip(layers, of_ws, of_biases, of_as, of_bs, strict=True):
             gradients += _of_layer(layer, *found)
         return (torch.from_numpy(of_x), None, None, *gradients)
 
 
 def _used(layer: StackLayer, rows: int) -> tuple[Any, Any, Any, Any]:
     """What `dense.forward` takes of a layer: weights, biases, A and B."""
-    weight, bias = array_of(layer.weight)[None], array_of(layer.bias)[None]
+    weight = array_of(layer.weight.contiguous())[None]
+    bias = array_of(layer.bias)[None]
     if layer.b is None:
         return weight, bias, _NOTHING, _NOTHING
-    b = layer.b.detach()
+    b = layer.b.detach().contiguous()
     bias = bias + b[:, -1].numpy()
     if layer.a is None:
         return weight, bias, _NOTHING, _NOTHING
-    a = layer.a.detach()
+    a = layer.a.detach().contiguous()
     if layer.merges(rows):
         merged = np.empty((len(a), *layer.weight.shape), np.float32)
         per_domain.merge(sgemm_address(), weight[0], a.numpy(), b.numpy(), merged)
@@ -143,22 +144,21 @@ def _used(layer: StackLayer, rows: int) -> tuple[Any, Any, Any, Any]:
 
 
 def _of_layer(
-    layer: StackLayer, trained: bool, of_w: Any, of_bias: Any, of_a: Any, of_b: Any
+    layer: StackLayer, of_w: Any, of_biases: Any, of_a: Any, of_b: Any
 ) -> list[Tensor | None]:
     """Gradients of a layer's weight, bias, a and b from what `dense.backward` filled."""
-    own: list[Tensor | None] = [None, None]
-    if layer.b is not None:
-        if layer.a is None:
-            of_b = np.empty(layer.b.shape, np.float32)
-        elif not of_a.size:  # W + (A B)^T was used
-            of_a, of_b = (np.empty(t.shape, np.float32) for t in (layer.a, layer.b))
-            used = of_w[0], array_of(layer.a), array_of(layer.b)
-            per_domain.merge_backward(sgemm_address(), *used, of_a, of_b)
-        of_b[:, -1] = of_bias[0]
-        own = [None if layer.a is None else torch.from_numpy(of_a), torch.from_numpy(of_b)]
-    if not trained:
-        return [None, None, *own]
-    return [_total(of_w[0]), _total(of_bias[0]), *own]
+    of_bias = of_biases[0]
+    shared = [_total(of_w[0]) if len(of_w) else None, _total(of_bias)]
+    if layer.b is None:
+        return [*shared, None, None]
+    if layer.a is None:
+        return [*shared, None, torch.from_numpy(of_bias[:, None].copy())]
+    if not of_a.size:  # W + (A B)^T was used
+        of_a, of_b = (np.empty(t.shape, np.float32) for t in (layer.a, layer.b))
+        used = of_w[0], array_of(layer.a.contiguous()), array_of(layer.b.contiguous())
+        per_domain.merge_backward(sgemm_address(), *used, of_a, of_b)
+    of_b[:, -1] = of_bias
+    return [*shared, torch.from_numpy(of_a), torch.from_numpy(of_b)]
 
 
 def _total(of_groups: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -150,15 +151,17 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, n_in) to (B, hidden[-1])."""
-        if runs_compiled(x) and all(map(_is_stackable, self.layers)):
-            p = self.layers[0].p if self.training else 0.0
-            return dense_stack(x, [layer.stacked() for layer in self.layers], groups, p)
+        stackable = [layer for layer in self.layers if _is_stackable(layer)]
+        ps = {layer.p for layer in stackable}
+        if runs_compiled(x) and len(stackable) == len(self.layers) and len(ps) == 1:
+            p = ps.pop() if self.training else 0.0
+            return dense_stack(x, [layer.stacked() for layer in stackable], groups, p)
         for layer in self.layers:
             x = layer(x, groups)
         return x
 
 
-def _is_stackable(layer: nn.Module) -> bool:
+def _is_stackable(layer: nn.Module) -> TypeGuard[Dense | DomainLoRA]:
     """Whether `dense_stack` computes what the layer does."""
     if type(layer) is DomainLoRA:
         return not layer.dropout_on_shared
