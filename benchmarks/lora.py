@@ -28,7 +28,7 @@ from benchmarks.data import random_split
 from benchmarks.peers import PeerMissingError, require
 from benchmarks.timing import seconds
 from mlorakit.data.batches import epoch_batches
-from mlorakit.kernels.dropout import relu_dropout_
+from mlorakit.kernels.dropout import dropout
 from mlorakit.kernels.grouped_lora import grouped_lora_reference
 from mlorakit.kernels.groups import DomainGroups
 from mlorakit.layers.mlp import DomainLoRA
@@ -80,7 +80,7 @@ class Sides:
         layer = self.layer
         h = layer.shared(self.x)
         h = h + grouped_lora_reference(self.x, layer.lora_a, layer.lora_b_bias, groups)
-        return relu_dropout_(h, layer.p, layer.training)
+        return dropout(h.relu_(), layer.p, layer.training)
 
     def train(self, forward: Callable[[DomainGroups], Tensor], adam: bool = False) -> float:
         """Seconds of a step, forward and backward, with or without Adam's."""

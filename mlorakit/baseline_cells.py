@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from mlorakit import paths
 from mlorakit.baseline_config import BaselineConfig
@@ -43,6 +44,7 @@ def run_seed(
     data: MultiDomainData,
     seed: int,
     on_epoch: Callable[[EpochRecord, Pace], None] = lambda record, pace: None,
+    keep: bool = False,
 ) -> SeedResult:
     """Train and evaluate one seed of a baseline; see `mlorakit.cells.fit_seed`."""
     settings = FitSettings(
@@ -54,4 +56,5 @@ def run_seed(
         patience=config.patience,
         max_epochs=config.max_epochs,
     )
-    return fit_seed(config, data, settings, lambda: make_baseline(config, data, seed), on_epoch)
+    make = partial(make_baseline, config, data, seed)
+    return fit_seed(config, data, settings, make, on_epoch, keep)

@@ -8,6 +8,7 @@ import math
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -21,8 +22,10 @@ from mlorakit import paths
 from mlorakit.config import ParameterError, TrainConfig
 from mlorakit.data.dataset import MultiDomainData
 from mlorakit.models import Backbone, build_model
+from mlorakit.progress import EpochProgress
 from mlorakit.provenance import digest
 from mlorakit.runtime import prepare
+from mlorakit.seeds import each_seed
 from mlorakit.training import (
     EpochRecord,
     Evaluation,
@@ -131,6 +134,7 @@ def run_seed(
     data: MultiDomainData,
     seed: int,
     on_epoch: Callable[[EpochRecord, Pace], None] = lambda record, pace: None,
+    keep: bool = False,
 ) -> SeedResult:
     """Train and evaluate one seed of a backbone; see `fit_seed`."""
     settings = FitSettings(
@@ -143,7 +147,31 @@ def run_seed(
         max_epochs=config.max_epochs,
     )
     train = fit_two_stages if config.two_stage else fit
-    return fit_seed(config, data, settings, lambda: make_model(config, data, seed), on_epoch, train)
+    make = partial(make_model, config, data, seed)
+    return fit_seed(config, data, settings, make, on_epoch, keep, train)
+
+
+def run_seeds(
+    config: CellConfig, data: MultiDomainData, run: Callable[..., SeedResult] = run_seed
+) -> list[SeedResult]:
+    """Train and evaluate every seed of a cell, its progress shown by epoch; see `each_seed`.
+
+    Args:
+        config: of the cell.
+        data: what to train and evaluate on.
+        run: `run_seed`, or its like for another kind of cell; a function of a module.
+    """
+    return each_seed(partial(_shown, run), config, data)
+
+
+def _shown(
+    run: Callable[..., SeedResult], config: Any, data: MultiDomainData, seed: int, keep: bool
+) -> SeedResult:
+    progress = EpochProgress(f"{config.dataset} {config.cell} seed {seed}")
+    try:
+        return run(config, data, seed, progress, keep)
+    finally:
+        progress.close()
 
 
 def fit_seed(
@@ -152,6 +180,7 @@ def fit_seed(
     settings: FitSettings,
     make: Callable[[], Backbone],
     on_epoch: Callable[[EpochRecord, Pace], None],
+    keep: bool = False,
     train: Callable[..., list[EpochRecord]] = fit,
 ) -> SeedResult:
     """Train and evaluate one seed; continues where an earlier, killed run of it stopped.
@@ -165,10 +194,11 @@ def fit_seed(
         settings: how; their seed is the one.
         make: the model with that seed's initial weights.
         on_epoch: called after each epoch.
+        keep: leave the state of the finished run for the next call with the same arguments.
         train: `fit`, or what is called as it is.
     """
     device = prepare(config.device, config.threads)
-    decides = asdict(config) | {"seeds": settings.seed, "into": ""}
+    decides = asdict(config) | {"seeds": settings.seed, "into": "", "threads": 0}
     key = digest([decides, data.fingerprint, device.type])[:16]
     folder = paths.checkpoint_dir(f"{data.name}-{config.cell}-{key}")
     checkpoint = folder / f"seed-{settings.seed}.safetensors"
@@ -183,6 +213,8 @@ def fit_seed(
         evaluate(model, data.test),
         data,
     )
+    if keep:
+        return result
     for path in (checkpoint, *(stage_checkpoint(checkpoint, stage) for stage in (1, 2))):
         path.unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):

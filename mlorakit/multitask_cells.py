@@ -5,7 +5,6 @@ import shutil
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from mlorakit.data.tasks import TASKS, TaskData
 from mlorakit.models.lt4rec import Mask
 from mlorakit.multitask_start import make_start
 from mlorakit.progress import StepProgress
+from mlorakit.seeds import each_seed
 from mlorakit.task_cells import (
     cell_files,
     fit_settings,
@@ -110,24 +110,25 @@ def _hash(model: nn.Module, masks: dict[str, Mask | None]) -> str:
 
 
 def multitask_seeds(config: MultitaskConfig, data: TaskData) -> list[MultitaskResult]:
-    """`multitask_seed` for every seed of a cell, its progress shown by epoch."""
-    total = len(config.seeds) * config.epochs
-    progress = StepProgress(f"{config.dataset} {config.cell}", total)
+    """`multitask_seed` for every seed of a cell, its progress shown by epoch; see `each_seed`."""
+    return each_seed(_shown, config, data)
 
-    def show(place: int, seed: int, epoch: TaskEpoch) -> None:
+
+def _shown(config: MultitaskConfig, data: TaskData, seed: int, keep: bool) -> MultitaskResult:
+    """`multitask_seed`, whose state stays until the cell is written in any case."""
+    progress = StepProgress(f"{config.dataset} {config.cell} seed {seed}", config.epochs)
+
+    def show(epoch: TaskEpoch) -> None:
         losses = ", ".join(
             f"{task} loss {epoch.train_loss[task]:.4f}, validation {loss:.4f}"
             for task, loss in epoch.validation_loss.items()
         )
-        done = place * config.epochs + epoch.number
-        progress(done, f"seed {seed}, epoch {epoch.number}: {losses}")
+        progress(epoch.number, f"epoch {epoch.number}: {losses}")
 
-    results = [
-        multitask_seed(config, data, seed, partial(show, place, seed))
-        for place, seed in enumerate(config.seeds)
-    ]
-    progress.close()
-    return results
+    try:
+        return multitask_seed(config, data, seed, show)
+    finally:
+        progress.close()
 
 
 def multitask_intervals(

@@ -17,6 +17,7 @@ from mlorakit.bootstrap import Interval
 from mlorakit.data.tasks import TaskData
 from mlorakit.progress import StepProgress
 from mlorakit.released_masks import round_path, write_released_mask
+from mlorakit.seeds import each_seed
 from mlorakit.task_cells import (
     cell_files,
     fit_settings,
@@ -92,21 +93,24 @@ def prune_seed(
 
 
 def prune_seeds(config: PruneConfig, data: TaskData) -> list[TicketResult]:
-    """`prune_seed` for every seed of a cell, its progress shown by epoch."""
-    per_seed = (config.rounds + 1) * config.epochs
-    progress = StepProgress(f"{config.dataset} {config.cell}", len(config.seeds) * per_seed)
+    """`prune_seed` for every seed of a cell, its progress shown by epoch; see `each_seed`."""
+    return each_seed(_shown, config, data)
 
-    def show(place: int, seed: int, round_: int, epoch: TaskEpoch) -> None:
-        done = place * per_seed + round_ * config.epochs + epoch.number
+
+def _shown(config: PruneConfig, data: TaskData, seed: int, keep: bool) -> TicketResult:
+    """`prune_seed`, whose state stays until the cell is written in any case."""
+    total = (config.rounds + 1) * config.epochs
+    progress = StepProgress(f"{config.dataset} {config.cell} seed {seed}", total)
+
+    def show(round_: int, epoch: TaskEpoch) -> None:
+        done = round_ * config.epochs + epoch.number
         loss = epoch.train_loss[config.task]
-        progress(done, f"seed {seed}, round {round_}, epoch {epoch.number}: loss {loss:.4f}")
+        progress(done, f"round {round_}, epoch {epoch.number}: loss {loss:.4f}")
 
-    results = [
-        prune_seed(config, data, seed, partial(show, place, seed))
-        for place, seed in enumerate(config.seeds)
-    ]
-    progress.close()
-    return results
+    try:
+        return prune_seed(config, data, seed, show)
+    finally:
+        progress.close()
 
 
 def ticket_intervals(

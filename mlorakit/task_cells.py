@@ -84,6 +84,7 @@ def unfinished_folder(config: TaskTrainConfig, data: TaskData, seed: int, start:
     """
     # What a seed's result does not depend on.
     others = {"seeds": seed, "into": "", "bootstrap": 0, "released_layout": "", "masks": ""}
+    others["threads"] = 0
     device = data.train.click.device.type
     key = digest([asdict(config) | others, data.fingerprint, device, start])[:16]
     return paths.checkpoint_dir(f"{data.name}-{config.cell}-seed-{seed}-{key}")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mlorakit.data.tasks import TaskRows
+from mlorakit.kernels.adam import Adam
 from mlorakit.losses import focal_loss, masked_squared_error
 from mlorakit.models.lt4rec import Mask
 from mlorakit.runtime import epoch_seed
@@ -76,11 +77,11 @@ class TaskEpoch:
 
 def make_optimizers(
     model: nn.Module, tasks: tuple[str, ...], settings: TaskFitSettings
-) -> dict[str, torch.optim.Adam]:
+) -> dict[str, Adam]:
     """An Adam per task; one and the same for all in the released protocol."""
 
-    def adam() -> torch.optim.Adam:
-        return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
+    def adam() -> Adam:
+        return Adam(model.parameters(), lr=settings.learning_rate)
 
     if settings.protocol == "released":
         return dict.fromkeys(tasks, adam())
@@ -109,7 +110,7 @@ def task_batches(rows: TaskRows, size: int, generator: torch.Generator) -> Itera
 
 def train_epoch(
     model: nn.Module,
-    optimizers: dict[str, torch.optim.Adam],
+    optimizers: dict[str, Adam],
     rows: TaskRows,
     masks: dict[str, Mask | None],
     settings: TaskFitSettings,
@@ -192,7 +193,7 @@ def fit_tasks(
     return history
 
 
-def _distinct(optimizers: dict[str, torch.optim.Adam]) -> list[torch.optim.Adam]:
+def _distinct(optimizers: dict[str, Adam]) -> list[Adam]:
     """Each optimizer once: in the released protocol all tasks have the same."""
     return list(dict.fromkeys(optimizers.values()))
 
@@ -200,7 +201,7 @@ def _distinct(optimizers: dict[str, torch.optim.Adam]) -> list[torch.optim.Adam]
 def _keep(
     path: Path,
     model: nn.Module,
-    optimizers: dict[str, torch.optim.Adam],
+    optimizers: dict[str, Adam],
     history: list[TaskEpoch],
 ) -> None:
     tensors = with_prefix(model.state_dict(), "model")
@@ -209,9 +210,7 @@ def _keep(
     write_tensors(path, tensors, {"epochs": [asdict(epoch) for epoch in history]})
 
 
-def _restore(
-    path: Path, model: nn.Module, optimizers: dict[str, torch.optim.Adam]
-) -> list[TaskEpoch]:
+def _restore(path: Path, model: nn.Module, optimizers: dict[str, Adam]) -> list[TaskEpoch]:
     tensors, header = read_tensors(path, str(next(model.parameters()).device))
     model.load_state_dict(of_prefix(tensors, "model"))
     for number, optimizer in enumerate(_distinct(optimizers)):
