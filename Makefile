@@ -6,13 +6,16 @@ STAMP := .venv/.ready
 # Stages call python, papermill and nbstripout by name, and import mlorakit from where they run.
 DVC := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=. dvc
 
-.PHONY: repro test check lab demo paper bench readme lock clean
+.PHONY: repro test test-slow check lab demo paper bench readme lock clean
 
 repro: $(STAMP) ## regenerate every result of the default run
 	$(DVC) repro
 
 test: $(STAMP) check ## formatting, lint, types, agreement of the environment files, tests
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+test-slow: $(STAMP) ## the method at full size on generated data with a known truth; minutes
+	$(BIN)/python -m pytest -m slow
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -26,20 +29,19 @@ lab: $(STAMP) ## JupyterLab on the notebooks
 # Both run in a copy of the project below build/, so the results in reports/ stay as they are. A
 # copy keeps what it has computed: run the target again after an interruption and it goes on.
 demo: $(STAMP) ## the whole pipeline on generated data, without a network, in build/demo
-paper: $(STAMP) ## three sets of domains, both batch orders, five seeds, in build/paper; hours
+paper: $(STAMP) ## the full grid of data sets, both batch orders, five seeds, in build/paper; hours
+# make paper WITH="amazon taobao": further profiles on top, here Amazon-6 and Taobao.
+WITH :=
 demo paper:
 	mkdir -p build/$@ && rm -rf build/$@/{mlorakit,notebooks}
 	git ls-files -z -- ':!reports' ':!dvc.lock' | xargs -0 tar cf - | tar xf - -C build/$@
 	printf '[core]\n    no_scm = true\n' > build/$@/.dvc/config.local
-	cd build/$@ && PYTHONPATH=. $(CURDIR)/$(BIN)/python -m mlorakit.profile profiles/$@.yaml
+	cd build/$@ && PYTHONPATH=. $(CURDIR)/$(BIN)/python -m mlorakit.profile $(patsubst %,profiles/%.yaml,$@ $(WITH))
 	cd build/$@ && $(DVC) repro
 
-bench: .venv-bench/.ready ## against peers; results in reports/benchmarks
-	.venv-bench/bin/python -m benchmarks.speed
-	.venv-bench/bin/python -m benchmarks.parity
-	.venv-bench/bin/python -m benchmarks.pruning
-	.venv-bench/bin/python -m benchmarks.sparse
-	.venv-bench/bin/python -m benchmarks.tfrecords
+# One of them, or with options: make bench ARGS='speed lora --threads 2 --note "a quiet machine"'.
+bench: .venv-bench/.ready ## against peers; results and their summary in reports/benchmarks
+	.venv-bench/bin/python -m benchmarks $(ARGS)
 
 lock: ## resolve pyproject.toml anew into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
@@ -48,7 +50,7 @@ lock: ## resolve pyproject.toml anew into requirements.lock
 	  | sed 's/^\(torch==[0-9.]*\)+.*/\1/' > requirements.lock
 	rm -rf build/lock
 
-readme: $(STAMP) ## put the committed results table into README.md
+readme: $(STAMP) ## put the committed tables into README.md
 	$(BIN)/python -m mlorakit.report.readme
 
 clean: ## remove environments and everything that the pipeline can make again

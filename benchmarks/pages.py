@@ -3,14 +3,12 @@
 from typing import Any
 
 from benchmarks.tables import (
-    epoch_table,
     markdown,
     parity_table,
     pruning_table,
     sampling_table,
     sparse_table,
     sparse_verdict,
-    speed_table,
     tfrecords_table,
 )
 
@@ -49,52 +47,9 @@ def _settings(peers: dict[str, Any]) -> str:
     return "\n".join(f"Settings of {', '.join(names)}: {line}." for line, names in distinct.items())
 
 
-def speed_page(found: dict[str, Any]) -> str:
-    """The page of `benchmarks.speed`; a part that was not measured is left out."""
-    lines = [
-        "# Speed",
-        "",
-        "Made by `python -m benchmarks.speed` (part of `make bench`).",
-        "",
-        _machine(found["environment"]),
-    ]
-    if found["training"]:
-        lines += [*_side_by_side(found), speed_table(found["training"])]
-    if found["epochs"]:
-        lines += _epochs(found)
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _machine(environment: dict[str, Any]) -> str:
+def machine_table(environment: dict[str, Any]) -> str:
+    """What the timings depend on besides the code."""
     return markdown(["machine", ""], [[k, str(value)] for k, value in environment.items() if value])
-
-
-def _side_by_side(found: dict[str, Any]) -> list[str]:
-    return [
-        "## Training rows per second beside DeepCTR-Torch",
-        "",
-        f"Data: {found['data']['movielens']}. {found['steps']} steps of 1024 rows per round, MLP "
-        "256-128-64, dropout 0.5, Adam, fp32, on the CPU. The two take turns in one process, and "
-        "DeepCTR-Torch once more in its own, without mlorakit's settings of a process. A ratio is "
-        "that of two neighbouring rounds: its median, smallest and largest value. "
-        "Each side is timed over its own `fit`; ours validates on 2048 rows in that time, "
-        "DeepCTR-Torch on none. Each has the Adam that its users get; ours is torch's fused one.",
-        "",
-    ]
-
-
-def _epochs(found: dict[str, Any]) -> list[str]:
-    lines = [
-        "## What MLoRA's layers cost",
-        "",
-        f"Median seconds per epoch, training and validation, on {found['share']:.0%} of the rows; "
-        "the variants take turns.",
-        "",
-    ]
-    for name, costs in found["epochs"].items():
-        data = "" if found["data"][name] == name else f" ({found['data'][name]})"
-        lines += [f"### {name}{data}", "", epoch_table(costs)]
-    return lines
 
 
 def pruning_page(found: dict[str, Any]) -> str:
@@ -107,7 +62,7 @@ def pruning_page(found: dict[str, Any]) -> str:
         "`--large`.",
         *(["", found["note"]] if found["note"] else []),
         "",
-        _machine(found["environment"]),
+        machine_table(found["environment"]),
         f"A fifth of {found['weights']:,} normal float32 weights in five matrices is kept. The two "
         "take turns in one process; a ratio is that of two neighbouring rounds: its median, "
         "smallest and largest value. `torch.nn.utils.prune.global_unstructured` also multiplies "
@@ -134,7 +89,7 @@ def sparse_page(found: dict[str, Any]) -> str:
         f"Made by `python -m benchmarks.sparse{options}` (part of `make bench`).",
         *(["", found["note"]] if found["note"] else []),
         "",
-        _machine(found["environment"]),
+        machine_table(found["environment"]),
         f"LT4REC's network with a trunk of {weights:,} weights, for one task, in float32. `masked` "
         "multiplies the weights by the mask at every call, as training does; with the mask "
         "multiplied in once it is `dense`. `compact` is `CompactTicket`: the kept weights in "
@@ -174,7 +129,7 @@ def tfrecords_page(found: dict[str, Any]) -> str:
         "Made by `python -m benchmarks.tfrecords` (part of `make bench`).",
         *(["", found["note"]] if found["note"] else []),
         "",
-        _machine(found["environment"] | found["versions"]),
+        machine_table(found["environment"] | found["versions"]),
         f"Records per second of `read_tfrecord` beside the package `tfrecord` on LT4REC's public "
         f"sample, repeated to {found['records']:,} records of {found['features']} features, all of "
         "which are read. The two take turns in one process; a ratio is that of two neighbouring "
@@ -207,7 +162,7 @@ def sampling_page(found: dict[str, Any]) -> str:
         "Made by `python -m benchmarks.sampling` (part of `make bench`).",
         *(["", found["note"]] if found["note"] else []),
         "",
-        _machine(found["environment"]),
+        machine_table(found["environment"]),
         "## Beside a loop over users",
         "",
         f"The negatives of one category of {sides['positives']:,} positives, {sides['users']:,} "

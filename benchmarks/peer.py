@@ -1,11 +1,11 @@
 """DeepCTR-Torch's models and its own training loop, under this project's settings."""
 
 import importlib
-import importlib.metadata
-import importlib.util
 import io
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.peers import PEERS, require
 from mlorakit.config import TrainConfig
 from mlorakit.data.dataset import MultiDomainData, Rows
 
@@ -54,31 +55,14 @@ COMMON_NOTES = (
 Columns = dict[str, NDArray[np.integer]]
 
 
-class PeerMissingError(RuntimeError):
-    """DeepCTR-Torch is not there."""
-
-
 def available() -> bool:
     """Whether DeepCTR-Torch is installed."""
-    return importlib.util.find_spec("deepctr_torch") is not None
-
-
-def require() -> None:
-    """Check that DeepCTR-Torch is installed.
-
-    Raises:
-        PeerMissingError: it is not.
-    """
-    if not available():
-        raise PeerMissingError(
-            "deepctr-torch is not installed; run `make bench`, which installs the extra `bench`."
-        )
+    return PEERS["deepctr_torch"].available()
 
 
 def version() -> str:
     """Version of DeepCTR-Torch."""
-    require()
-    return importlib.metadata.version("deepctr-torch")
+    return PEERS["deepctr_torch"].version()
 
 
 def library() -> ModuleType:
@@ -87,7 +71,7 @@ def library() -> ModuleType:
     Raises:
         PeerMissingError: it is not installed.
     """
-    require()
+    require("deepctr_torch", "deepctr-torch")
     # On import the package asks PyPI for newer releases, in a thread, and prints advice. Nothing
     # else is in the module that does so, so a stand-in for it is enough.
     silent = ModuleType("deepctr_torch.utils")
@@ -103,7 +87,7 @@ def columns(split: Rows) -> tuple[Columns, NDArray[np.float32]]:
     return {f"field{i}": ids[:, i] for i in range(ids.shape[1])}, split.label.numpy()
 
 
-def build(config: TrainConfig, data: MultiDomainData, seed: int) -> Any:
+def build(config: TrainConfig, data: MultiDomainData, seed: int, device: str = "cpu") -> Any:
     """DeepCTR-Torch's model of `config.backbone`, compiled once so that Adam's state survives."""
     models = library()
     sparse = importlib.import_module("deepctr_torch.inputs").SparseFeat
@@ -122,6 +106,7 @@ def build(config: TrainConfig, data: MultiDomainData, seed: int) -> Any:
         dnn_dropout=config.dropout,
         l2_reg_embedding=config.l2,
         seed=seed,
+        device="cuda:0" if device == "cuda" else "cpu",
         **options,
     )
     adam = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
@@ -138,3 +123,12 @@ def fit_once(model: Any, x: Columns, y: NDArray[np.float32], batch_size: int) ->
 def predict(model: Any, x: Columns) -> torch.Tensor:
     """Probabilities of rows by the library's `predict`."""
     return torch.from_numpy(model.predict(dict(x), batch_size=8192)[:, 0])
+
+
+def trainer(
+    config: TrainConfig, data: MultiDomainData, folder: Path, device: str
+) -> Callable[[], None]:
+    """See `benchmarks.peers.Peer.trainer`."""
+    model = build(config, data, 1, device)
+    x, y = columns(data.train)
+    return lambda: fit_once(model, x, y, config.batch_size)

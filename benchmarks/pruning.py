@@ -15,14 +15,13 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from benchmarks import results
+from benchmarks import options, results
 from benchmarks.memory import peak_memory
 from benchmarks.pages import pruning_page
 from benchmarks.timing import seconds
@@ -111,15 +110,11 @@ def call_seconds(total: int, rounds: int, device: str) -> dict[str, Any]:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pruning", description=__doc__)
+    parser = options.make_parser("pruning", __doc__, device=True)
     parser.add_argument("--weights", type=int, default=50_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--large", action="store_true", help="ours on 500 million weights too")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--note", default="", help="what the page says of the machine")
-    parser.add_argument("--reports", type=Path, default=results.folder())
-    return parser.parse_args(arguments)
+    return options.parse(parser, arguments, {"weights": 100_000, "rounds": 1})
 
 
 def measure(args: argparse.Namespace) -> None:
@@ -137,12 +132,16 @@ def measure(args: argparse.Namespace) -> None:
         **call_seconds(args.weights, args.rounds, args.device),
         "bytes_per_weight": bytes_per_weight,
     }
-    name = "pruning" if args.device == "cpu" else f"pruning_{args.device}"
-    results.write_json(args.reports / f"{name}.json", found)
-    results.write_text(args.reports / f"{name}.md", pruning_page(found))
+    stem = options.file_stem("pruning", args.device)
+    results.store(args.reports, stem, found, pruning_page(found))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and write the results."""
+    args = parse(arguments)
+    torch.set_num_threads(args.threads)
+    measure(args)
 
 
 if __name__ == "__main__":
-    arguments = parse()
-    torch.set_num_threads(arguments.threads)
-    measure(arguments)
+    main()

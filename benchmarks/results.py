@@ -34,6 +34,12 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
+def store(reports: Path, stem: str, found: dict[str, Any], page: str) -> None:
+    """Write a benchmark's numbers and their page."""
+    write_json(reports / f"{stem}.json", found)
+    write_text(reports / f"{stem}.md", page)
+
+
 def environment() -> dict[str, Any]:
     """What timings depend on besides the code."""
     today = datetime.datetime.now(datetime.UTC).date().isoformat()

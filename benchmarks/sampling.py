@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks import results
+from benchmarks import options, results
 from benchmarks.memory import peak_memory
 from benchmarks.pages import sampling_page
 from benchmarks.reviews import draw_pairs, write_reviews
@@ -99,14 +99,12 @@ def in_own_process(reviews: int, folder: Path) -> dict[str, Any]:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sampling", description=__doc__)
+    parser = options.make_parser("sampling", __doc__)
     parser.add_argument("--loop-reviews", type=int, default=400_000, help="of the loop's category")
     parser.add_argument("--reviews", type=int, default=20_000_000, help="to preprocess")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scratch", type=Path, help="folder with room for the reviews")
-    parser.add_argument("--note", default="", help="what the page says of the machine")
-    parser.add_argument("--reports", type=Path, default=results.folder())
-    return parser.parse_args(arguments)
+    return options.parse(parser, arguments, {"loop_reviews": 2000, "reviews": 20_000, "rounds": 1})
 
 
 def measure(args: argparse.Namespace) -> None:
@@ -118,9 +116,13 @@ def measure(args: argparse.Namespace) -> None:
     }
     with TemporaryDirectory(dir=args.scratch) as folder:
         found["preprocessing"] = in_own_process(args.reviews, Path(folder))
-    results.write_json(args.reports / "sampling.json", found)
-    results.write_text(args.reports / "sampling.md", sampling_page(found))
+    results.store(args.reports, "sampling", found, sampling_page(found))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and write the results."""
+    measure(parse(arguments))
 
 
 if __name__ == "__main__":
-    measure(parse())
+    main()

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks import results
+from benchmarks import options, results
 from benchmarks.pages import sparse_page
 from benchmarks.timing import seconds
 from mlorakit.data.tasks import PADDING, TaskField
@@ -221,17 +221,13 @@ def call_seconds(
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sparse", description=__doc__)
+    parser = options.make_parser("sparse", __doc__, device=True)
     parser.add_argument(
         "--tickets", type=Path, help="cell of prune.ipynb whose masks to take; else by random init"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the tickets")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--note", default="", help="what the page says of the machine")
-    parser.add_argument("--reports", type=Path, default=results.folder())
-    return parser.parse_args(arguments)
+    return options.parse(parser, arguments, {"rounds": 1})
 
 
 def measure(args: argparse.Namespace) -> None:
@@ -259,16 +255,13 @@ def measure(args: argparse.Namespace) -> None:
         ],
         "seconds": call_seconds(models, model, CALLS, args.rounds, args.device),
     }
-    name = "sparse" if args.device == "cpu" else f"sparse_{args.device}"
-    results.write_json(args.reports / f"{name}.json", found)
-    results.write_text(args.reports / f"{name}.md", sparse_page(found))
+    stem = options.file_stem("sparse", args.device)
+    results.store(args.reports, stem, found, sparse_page(found))
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure and write the results."""
-    args = parse()
-    if args.device == "cuda" and not torch.cuda.is_available():
-        sys.exit("torch finds no CUDA device; leave --device out to measure on the CPU.")
+    args = parse(arguments)
     prepare("cpu", args.threads)  # threads and memory; serving may sum in any order
     try:
         measure(args)

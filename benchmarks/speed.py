@@ -1,12 +1,13 @@
-"""Training speed beside DeepCTR-Torch, and what MLoRA's layers cost.
+"""Training speed beside other libraries, and what MLoRA's layers cost.
 
-`python -m benchmarks.speed` measures, on the CPU,
-1. training rows/s of both libraries on the same model and rows, each through the `fit` that its
-   users call, in rounds that alternate between the two in one process, and with the peer in a
-   process of its own;
-2. seconds per epoch (training and validation, as in `fit`) of each variant of the nine backbones,
-   again in alternating rounds.
-It writes reports/benchmarks/speed.json and speed.md, replacing those of an earlier run.
+`python -m benchmarks.speed` measures
+1. training rows/s of mlorakit, DeepCTR-Torch, torch-rechub and FuxiCTR on the same model and rows,
+   each through the training loop that its users call, in rounds in which all take turns; each peer
+   in a process of its own, DeepCTR-Torch in mlorakit's too;
+2. on the CPU, seconds per epoch (training and validation, as in `fit`) of each variant of the nine
+   backbones, again in alternating rounds.
+It writes reports/benchmarks/speed.json and speed.md, or speed_cuda.json and speed_cuda.md,
+replacing those of an earlier run.
 """
 
 # Before torch: it sets how libgomp's idle threads wait.
@@ -17,11 +18,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from benchmarks import peer, results
+from benchmarks import options, results
 from benchmarks.data import movielens_or_random, part_of
-from benchmarks.pages import speed_page
+from benchmarks.peers import PEERS, PeerMissingError
+from benchmarks.speed_pages import speed_page
 from benchmarks.timing import epoch_costs, side_by_side
 from mlorakit import paths
 from mlorakit.models import BACKBONES
@@ -31,26 +31,41 @@ DATASETS = {"movielens": 2, "movielens_occupation": 21}
 """Data sets of the second part, and their number of domains."""
 
 
+QUICK: dict[str, Any] = {
+    "backbones": ["mlp", "deepfm"],
+    "steps": 2,
+    "rounds": 1,
+    "epoch_backbones": ["mlp"],
+    "epoch_rounds": 1,
+    "share": 0.005,
+}
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--reports", type=Path, default=results.folder())
+    parser = options.make_parser("speed", __doc__, device=True)
     parser.add_argument("--processed", type=Path, default=paths.processed_dir("movielens").parent)
-    parser.add_argument("--backbones", nargs="*", default=["deepfm"], choices=peer.CLASSES)
+    parser.add_argument("--backbones", nargs="*", default=[*BACKBONES], choices=BACKBONES)
     parser.add_argument("--steps", type=int, default=200, help="per round, side by side")
-    parser.add_argument("--rounds", type=int, default=9, help="side by side")
+    parser.add_argument("--rounds", type=int, default=7, help="side by side")
     parser.add_argument("--epoch-backbones", nargs="*", default=[*BACKBONES], choices=BACKBONES)
     parser.add_argument("--epoch-rounds", type=int, default=3)
     parser.add_argument("--share", type=float, default=1.0, help="of the rows of an epoch")
-    return parser.parse_args(arguments)
+    return options.parse(parser, arguments, QUICK)
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Measure both parts, writing what is there after each piece."""
+    """Measure both parts, writing what is there after each piece.
+
+    Raises:
+        PeerMissingError: a library to compare with is not installed.
+    """
     data = {name: movielens_or_random(args.processed / name, d) for name, d in DATASETS.items()}
     found: dict[str, Any] = {
         "environment": results.environment(),
+        "note": args.note,
+        "device": args.device,
+        "peers": {name: peer.version() for name, peer in PEERS.items() if args.backbones},
         "steps": args.steps,
         "share": args.share,
         "data": {name: value.name for name, value in data.items()},
@@ -60,14 +75,16 @@ def measure(args: argparse.Namespace) -> None:
 
     def store(part: str) -> None:
         print(f"{part}: done", flush=True)
-        results.write_json(args.reports / "speed.json", found)
-        results.write_text(args.reports / "speed.md", speed_page(found))
+        stem = options.file_stem("speed", args.device)
+        results.store(args.reports, stem, found, speed_page(found))
 
     for backbone in args.backbones:
         folder = args.processed / "movielens"
-        rates = side_by_side(backbone, folder, args.steps, args.rounds)
+        rates = side_by_side(backbone, folder, args.steps, args.rounds, args.device)
         found["training"][backbone] = rates
-        store(f"{backbone} beside DeepCTR-Torch")
+        store(f"{backbone} beside its peers")
+    if args.device != "cpu":
+        return
     for name, whole in data.items():
         rows = (round(args.share * len(split)) for split in (whole.train, whole.validation))
         part = part_of(whole, *rows)
@@ -77,13 +94,13 @@ def measure(args: argparse.Namespace) -> None:
             store(f"epochs of {backbone} on {name}")
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure and write both parts."""
-    args = parse()
-    prepare("cpu", args.threads)  # as the pipeline does before a fit
+    args = parse(arguments)
+    prepare(args.device, args.threads)  # as the pipeline does before a fit
     try:
         measure(args)
-    except peer.PeerMissingError as error:
+    except PeerMissingError as error:
         sys.exit(str(error))
 
 

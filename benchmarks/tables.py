@@ -54,50 +54,15 @@ def parity_table(peers: dict[str, dict[str, Any]], ours: dict[str, list[float]])
     return markdown(header, rows)
 
 
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """Median, smallest and largest of the rounds."""
+    middle, least, most = (f"{x:.{digits}f}" for x in (median(values), min(values), max(values)))
+    return f"{middle} ({least} to {most})"
+
+
 def ratios(ours: Sequence[float], peers: Sequence[float]) -> list[float]:
     """Ours over theirs of each round: neighbours in time, so that a slow spell hits both."""
     return [a / b for a, b in zip(ours, peers, strict=True)]
-
-
-def speed_table(rates: dict[str, dict[str, list[float]]]) -> str:
-    """Training rows/s side by side.
-
-    Args:
-        rates: rows/s of each round, per backbone and side (`mlorakit`, `deepctr_torch`, and
-            `deepctr_torch_alone` for the peer in a process of its own).
-    """
-    rows = []
-    for backbone, sides in rates.items():
-        row = [BACKBONE_TITLES[backbone], f"{median(sides['mlorakit']):,.0f}"]
-        for side in ("deepctr_torch", "deepctr_torch_alone"):
-            ratio = ratios(sides["mlorakit"], sides[side])
-            spread = f"{median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})"
-            row += [f"{median(sides[side]):,.0f}", spread]
-        rows.append([*row, str(len(sides["mlorakit"]))])
-    header = ["backbone", "mlorakit", "DeepCTR-Torch", "ratio"]
-    return markdown([*header, "DeepCTR-Torch, own process", "ratio", "rounds"], rows)
-
-
-def epoch_table(seconds: dict[str, dict[str, list[float]]]) -> str:
-    """Seconds of an epoch per variant, and what MLoRA's layers cost.
-
-    Args:
-        seconds: of each round, per backbone and variant (`base`, `control`, `mlora`).
-    """
-    rows = []
-    for backbone, variants in seconds.items():
-        base, control, mlora = (variants[v] for v in ("base", "control", "mlora"))
-        over_base, over_control = ratios(mlora, base), ratios(mlora, control)
-        rows.append(
-            [
-                BACKBONE_TITLES[backbone],
-                *(f"{median(times):.2f}" for times in (base, control, mlora)),
-                *(f"{median(ratio):.2f}" for ratio in (over_base, over_control)),
-                f"{min(over_base):.2f} to {max(over_base):.2f}",
-            ]
-        )
-    header = ["backbone", "base", "control", "mlora", "mlora / base", "mlora / control"]
-    return markdown([*header, "spread of mlora / base"], rows)
 
 
 def pruning_table(
@@ -116,8 +81,7 @@ def pruning_table(
         for count, size in memory.items():
             timed = int(count) == weights
             ratio = ratios(seconds[side], seconds[first])
-            spread = f"{median(ratio):.1f} ({min(ratio):.1f} to {max(ratio):.1f})"
-            row = [f"{median(seconds[side]):.2f}", spread if side != first else ""]
+            row = [f"{median(seconds[side]):.2f}", spread(ratio, 1) if side != first else ""]
             rows.append([side, f"{int(count):,}", *(row if timed else ["", ""]), f"{size:.2f}"])
     return markdown(["", "weights", "seconds", "times ours", "bytes per weight"], rows)
 
@@ -132,8 +96,7 @@ def tfrecords_table(rates: dict[str, dict[str, list[float]]]) -> str:
     for name, sides in rates.items():
         ratio = ratios(sides["mlorakit"], sides["tfrecord"])
         middle = [f"{median(sides[side]):,.0f}" for side in ("mlorakit", "tfrecord")]
-        spread = f"{median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})"
-        rows.append([name, *middle, spread, str(len(ratio))])
+        rows.append([name, *middle, spread(ratio), str(len(ratio))])
     return markdown(["file", "mlorakit", "tfrecord", "ratio", "rounds"], rows)
 
 
@@ -147,9 +110,8 @@ def sampling_table(negatives: dict[str, int], seconds: dict[str, list[float]]) -
     rows = []
     for side, times in seconds.items():
         ratio = ratios(seconds["pandas loop"], times)
-        spread = f"{median(ratio):.1f} ({min(ratio):.1f} to {max(ratio):.1f})"
         rate = f"{negatives[side] / median(times):,.0f}"
-        rows.append([side, f"{negatives[side]:,}", f"{median(times):.2f}", rate, spread])
+        rows.append([side, f"{negatives[side]:,}", f"{median(times):.2f}", rate, spread(ratio, 1)])
     return markdown(["side", "negatives", "seconds", "negatives/s", "loop's time / own"], rows)
 
 
@@ -172,8 +134,7 @@ def sparse_table(
             middle = median(times[place])
             speed = f"{middle * 1e3:.3f} ms" if size == "1" else f"{int(size) / middle:,.0f} rows/s"
             ratio = ratios(times[0], times[place])
-            spread = f"{median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})"
-            row += [speed, spread if place else ""]
+            row += [speed, spread(ratio) if place else ""]
         memory = model["trunk_bytes"]
         share = f"{memory / models[0]['trunk_bytes']:.2f}" if place else ""
         rows.append([*row, f"{memory / 1024:,.0f} KiB", share])

@@ -10,7 +10,6 @@ import argparse
 import gzip
 import importlib
 import importlib.metadata
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import results
+from benchmarks import options, results
 from benchmarks.pages import tfrecords_page
-from benchmarks.peer import PeerMissingError
+from benchmarks.peers import PeerMissingError, require
 from benchmarks.timing import seconds
 from mlorakit.data.prepare import prepare_raw
 from mlorakit.data.rows import DataError
@@ -50,10 +49,7 @@ def peers_records(path: Path, compression: str | None) -> Iterator[dict[str, Any
     Raises:
         PeerMissingError: the package is not installed.
     """
-    if importlib.util.find_spec("tfrecord") is None:
-        raise PeerMissingError(
-            "tfrecord is not installed; run `make bench`, which installs the extra `bench`."
-        )
+    require("tfrecord", "tfrecord")
     loader = importlib.import_module("tfrecord.reader").tfrecord_loader
     return loader(str(path), None, None, compression_type=compression)
 
@@ -91,13 +87,11 @@ def rates(path: Path, compression: str | None, schema: list[Feature], rounds: in
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tfrecords", description=__doc__)
+    parser = options.make_parser("tfrecords", __doc__)
     parser.add_argument("--sample", type=Path, help="file; else it is fetched")
     parser.add_argument("--records", type=int, default=200_000, help="in a file, at least")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--note", default="", help="what the page says of the machine")
-    parser.add_argument("--reports", type=Path, default=results.folder())
-    return parser.parse_args(arguments)
+    return options.parse(parser, arguments, {"records": 1, "rounds": 1})
 
 
 def measure(args: argparse.Namespace) -> None:
@@ -124,13 +118,12 @@ def measure(args: argparse.Namespace) -> None:
             path.write_bytes((packed if compression else gzip.decompress(packed)) * copies)
             found["rates"][name] = rates(path, compression, schema, args.rounds)
             print(f"{name}: done", flush=True)
-    results.write_json(args.reports / "tfrecords.json", found)
-    results.write_text(args.reports / "tfrecords.md", tfrecords_page(found))
+    results.store(args.reports, "tfrecords", found, tfrecords_page(found))
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure and write the results."""
-    args = parse()
+    args = parse(arguments)
     if args.sample is not None and not args.sample.is_file():
         sys.exit(f"{args.sample} is not there; leave --sample out to have the sample fetched.")
     try:

@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
-from benchmarks import peer
 from benchmarks.data import VALIDATION_BATCHES, movielens_or_random, part_of
 from benchmarks.peer_worker import PeerWorker
+from benchmarks.peers import PEERS
 from mlorakit.cells import make_model
 from mlorakit.config import TrainConfig
 from mlorakit.data.dataset import MultiDomainData
@@ -35,14 +37,23 @@ def our_epoch(model: Backbone, data: MultiDomainData, config: TrainConfig) -> fl
     return seconds(lambda: fit(model, data, settings))
 
 
-def side_by_side(backbone: str, folder: Path, steps: int, rounds: int) -> dict[str, list[float]]:
+def side_by_side(
+    backbone: str, folder: Path, steps: int, rounds: int, device: str = "cpu"
+) -> dict[str, list[float]]:
     """Training rows/s of each round, per side; a first round of each is not counted.
 
+    Sides are `mlorakit`, each peer that has the backbone, in a process of its own, with `_alone`
+    at its name's end, and on a CPU `deepctr_torch` once more in the process of mlorakit.
+
     Args:
-        backbone: that both libraries have.
+        backbone: one of the nine.
         folder: of the processed data set; random ids if it is not there.
         steps: of a round.
         rounds: that count.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        PeerMissingError: a peer is not installed.
     """
     config = TrainConfig.of(backbone=backbone, variant="base")
     data = part_of(
@@ -50,18 +61,22 @@ def side_by_side(backbone: str, folder: Path, steps: int, rounds: int) -> dict[s
         steps * config.batch_size,
         VALIDATION_BATCHES * config.batch_size,
     )
-    ours, theirs = make_model(config, data, seed=1), peer.build(config, data, seed=1)
-    x, y = peer.columns(data.train)
-    with PeerWorker(backbone, folder, steps, torch.get_num_threads()) as worker:
-        sides = {
-            "mlorakit": lambda: our_epoch(ours, data, config),
-            "deepctr_torch": lambda: seconds(
-                lambda: peer.fit_once(theirs, x, y, config.batch_size)
-            ),
-            "deepctr_torch_alone": worker.fit,
-        }
-        rounds_seconds = [{side: run() for side, run in sides.items()} for _ in range(rounds + 1)]
-    return {side: [len(data.train) / taken[side] for taken in rounds_seconds[1:]] for side in sides}
+    shared = [name for name, peer in PEERS.items() if backbone in peer.backbones]
+    ours = make_model(config, data, seed=1).to(device)
+    on_device = data.to(torch.device(device))
+    sides: dict[str, Callable[[], float]] = {"mlorakit": lambda: our_epoch(ours, on_device, config)}
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory()))
+        # On a GPU our process asks for deterministic kernels, which a peer need not have.
+        if "deepctr_torch" in shared and device == "cpu":
+            train = PEERS["deepctr_torch"].trainer(config, data, scratch, device)
+            sides["deepctr_torch"] = lambda: seconds(train)
+        for name in shared:
+            PEERS[name].version()  # says that it is missing before its process does
+            worker = PeerWorker(name, backbone, folder, steps, torch.get_num_threads(), device)
+            sides[f"{name}_alone"] = stack.enter_context(worker).fit
+        taken = [{side: run() for side, run in sides.items()} for _ in range(rounds + 1)]
+    return {side: [len(data.train) / times[side] for times in taken[1:]] for side in sides}
 
 
 def epoch_costs(backbone: str, data: MultiDomainData, rounds: int) -> dict[str, list[float]]:

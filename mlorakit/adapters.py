@@ -4,6 +4,9 @@ A model with MLoRA's layers (arXiv 2408.08913) holds, for each of D domains and 
 B_d and c_d. Those of one domain are its adapter: they can be taken out, kept in a file, put back,
 added for a new domain, or merged into the shared weights. An optimizer or checkpoint made before a
 domain was added or dropped does not fit the model any more.
+
+A partitioned norm holds weights and statistics of each domain too, which an adapter does not carry:
+a model with one can be merged and frozen, and takes part in nothing else here.
 """
 
 import copy
@@ -14,14 +17,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mlorakit.freezing import AdapterError, freeze_shared, layers_with_adapters
+from mlorakit.layers.given_embedding import GivenEmbedding
 from mlorakit.layers.mlp import Dense, DomainLoRA
+from mlorakit.layers.norm import PartitionedNorm
 from mlorakit.models import BACKBONES, Backbone
 
 _SHOWN = 12  # digits of a hash in a message
-
-
-class AdapterError(ValueError):
-    """An adapter that a model does not have or cannot take."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,10 @@ class Adapter:
 def shared_hash(model: Backbone) -> str:
     """SHA-256 of all weights but the adapters', which decide what an adapter means."""
     total = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    weights = model.state_dict()
+    if isinstance(model.embedding, GivenEmbedding):
+        weights["embedding.given"] = model.embedding.given
+    for name, tensor in sorted(weights.items()):
         if name.endswith((".lora_a", ".lora_b_bias")):
             continue
         total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -88,7 +93,7 @@ def get_adapter(model: Backbone, domain: int, name: str) -> Adapter:
     Raises:
         AdapterError: the model has no such domain, or no adapters at all.
     """
-    layers = _layers(model, domain)
+    layers = _portable_layers(model, domain)
     return Adapter(
         backbone=_backbone(model),
         domain=name,
@@ -116,7 +121,7 @@ def put_adapter(model: Backbone, domain: int, adapter: Adapter) -> None:
         AdapterError: the model has no such domain, or the adapter is for another model. The model
             is then as it was.
     """
-    layers = _layers(model, domain)
+    layers = _portable_layers(model, domain)
     for what, theirs, ours in (
         ("backbone", adapter.backbone, _backbone(model)),
         ("MLP widths", adapter.widths, _widths(layers)),
@@ -157,7 +162,7 @@ def add_domain(model: Backbone, seed: int) -> int:
     Raises:
         AdapterError: the model has no adapters.
     """
-    layers = _layers(model)
+    layers = _portable_layers(model)
     generator = torch.Generator().manual_seed(seed)
     for layer in layers:
         if layer.lora_a is not None:
@@ -178,7 +183,7 @@ def drop_domain(model: Backbone, domain: int) -> None:
     Raises:
         AdapterError: the model has no such domain, or no other.
     """
-    layers = _layers(model, domain)
+    layers = _portable_layers(model, domain)
     if len(layers[0].lora_b_bias) == 1:
         raise AdapterError(
             "The model has a single domain, which cannot be dropped; merge_domain makes a base "
@@ -206,7 +211,7 @@ def merge_domain(model: Backbone, domain: int) -> Backbone:
         AdapterError: the model has no such domain, or no adapters at all.
     """
     merged = copy.deepcopy(model)
-    for place, layer in enumerate(_layers(merged, domain)):
+    for place, layer in enumerate(layers_with_adapters(merged, domain)):
         n_out, n_in = layer.shared.weight.shape
         weight, bias = layer.shared.weight.detach(), layer.shared.bias.detach()
         own = layer.lora_b_bias[domain].detach()
@@ -217,35 +222,19 @@ def merge_domain(model: Backbone, domain: int) -> Backbone:
         dense.shared.weight = nn.Parameter(weight)
         dense.shared.bias = nn.Parameter(bias + own[-1])
         merged.mlp.layers[place] = dense.train(layer.training)
+    if isinstance(merged.input_norm, PartitionedNorm):
+        merged.input_norm = merged.input_norm.of_domain(domain).train(merged.input_norm.training)
     return merged
 
 
-def freeze_shared(model: Backbone) -> None:
-    """Let training move the adapters alone.
-
-    A domain without training rows keeps its adapter: its gradient is zero, and so is Adam's step.
-
-    Raises:
-        AdapterError: the model has no adapters.
-    """
-    layers = _layers(model)
-    model.requires_grad_(False)
-    for layer in layers:
-        for parameter in (layer.lora_a, layer.lora_b_bias):
-            if parameter is not None:
-                parameter.requires_grad_(True)
-
-
-def _layers(model: Backbone, domain: int = 0) -> list[DomainLoRA]:
-    layers = model.adapted_layers()
-    if not layers:
+def _portable_layers(model: Backbone, domain: int = 0) -> list[DomainLoRA]:
+    """Those of a model whose adapters are all that it has of a domain."""
+    if isinstance(model.input_norm, PartitionedNorm):
         raise AdapterError(
-            f"{type(model).__name__} has no adapters; build it with variant 'mlora' or 'control'."
+            "The model normalises each domain on its own (norm 'pn'), which an adapter does not "
+            "carry; train it with norm 'none' or 'bn', or merge_domain it as a whole."
         )
-    n_domains = len(layers[0].lora_b_bias)
-    if not 0 <= domain < n_domains:
-        raise AdapterError(f"Domain {domain} is none of the model's, 0 to {n_domains - 1}.")
-    return layers
+    return layers_with_adapters(model, domain)
 
 
 def _backbone(model: Backbone) -> str:
@@ -276,3 +265,17 @@ def _without(of_domains: nn.Parameter, domain: int) -> nn.Parameter:
     """Values of shape (D, ...) without those of a domain."""
     kept = torch.arange(len(of_domains), device=of_domains.device) != domain
     return nn.Parameter(of_domains.detach()[kept], of_domains.requires_grad)
+
+
+__all__ = [
+    "Adapter",
+    "AdapterError",
+    "LayerAdapter",
+    "add_domain",
+    "drop_domain",
+    "freeze_shared",
+    "get_adapter",
+    "merge_domain",
+    "put_adapter",
+    "shared_hash",
+]

@@ -1,4 +1,7 @@
-"""One cell of the grid: a data set, a backbone, a variant and a batch order, over several seeds."""
+"""One cell of the grid: a data set, a backbone, a variant and a batch order, over several seeds.
+
+Also what every kind of cell does with its seeds, whatever it trains.
+"""
 
 import json
 import math
@@ -6,6 +9,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mlorakit import paths
-from mlorakit.config import TrainConfig
+from mlorakit.config import ParameterError, TrainConfig
 from mlorakit.data.dataset import MultiDomainData
 from mlorakit.models import Backbone, build_model
 from mlorakit.provenance import digest
@@ -27,8 +31,35 @@ from mlorakit.training import (
     evaluate,
     fit,
 )
+from mlorakit.two_stage import fit_two_stages, stage_checkpoint
 
 _PROBABILITY_BINS = 20
+
+
+class CellConfig(Protocol):
+    """What a kind of cell has for its parameters: a dataclass with these."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def dataset(self) -> str:
+        """A name under `datasets` in params.yaml."""
+
+    @property
+    def cell(self) -> str:
+        """Name of the cell among those of its data set."""
+
+    @property
+    def device(self) -> str:
+        """`cpu`, `cuda` or `auto`."""
+
+    @property
+    def threads(self) -> int:
+        """Of the CPU."""
+
+    @property
+    def into(self) -> str:
+        """Folder below the project's root for what the cell writes."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +87,38 @@ class SeedResult:
         return max(self.history, key=lambda r: (r.validation_auc, -r.epoch)).epoch
 
 
+def used_vectors(config: TrainConfig, data: MultiDomainData) -> dict[int, Tensor]:
+    """The given vectors that become embeddings, by place of the field.
+
+    Raises:
+        ParameterError: the config asks for some, and the data set has none.
+    """
+    if config.vectors in ("frozen", "trained") and not data.vectors:
+        raise ParameterError(
+            f"Parameter vectors = {config.vectors!r} cannot be used: data set {data.name} gives no "
+            "vectors; use 'auto' or 'none'."
+        )
+    return {} if config.vectors == "none" else data.vectors
+
+
 def make_model(config: TrainConfig, data: MultiDomainData, seed: int) -> Backbone:
-    """The cell's model with a seed's initial weights."""
+    """The cell's model with a seed's initial weights.
+
+    Raises:
+        ParameterError: the config asks for vectors that the data set does not have.
+    """
+    vectors = used_vectors(config, data)
     return build_model(
         config.backbone,
         config.variant,
         field_sizes=data.field_sizes,
         n_domains=data.n_domains,
         alpha=config.rank_alpha,
-        embedding_size=config.embedding_size,
+        rank=config.rank,
+        norm=config.norm,
+        vectors=vectors,
+        train_vectors=config.vectors == "trained",
+        embedding_size=next((v.shape[1] for v in vectors.values()), config.embedding_size),
         hidden=config.hidden,
         dropout=config.dropout,
         protocol=config.protocol,
@@ -78,18 +132,7 @@ def run_seed(
     seed: int,
     on_epoch: Callable[[EpochRecord, Pace], None] = lambda record, pace: None,
 ) -> SeedResult:
-    """Train and evaluate one seed; continues where an earlier, killed run of it stopped.
-
-    The unfinished run's state lies in .checkpoints/, under a hash of all that decides the run, and
-    goes when the seed is done.
-    """
-    device = prepare(config.device, config.threads)
-    key = digest([asdict(config) | {"seeds": seed, "into": ""}, data.fingerprint, device.type])[:16]
-    checkpoint = (
-        paths.checkpoint_dir(f"{data.name}-{config.cell}-{key}") / f"seed-{seed}.safetensors"
-    )
-    data = data.to(device)
-    model = make_model(config, data, seed).to(device)
+    """Train and evaluate one seed of a backbone; see `fit_seed`."""
     settings = FitSettings(
         seed=seed,
         batch_order=config.order,
@@ -99,13 +142,51 @@ def run_seed(
         patience=config.patience,
         max_epochs=config.max_epochs,
     )
-    history = fit(model, data, settings, checkpoint=checkpoint, on_epoch=on_epoch)
+    train = fit_two_stages if config.two_stage else fit
+    return fit_seed(config, data, settings, lambda: make_model(config, data, seed), on_epoch, train)
+
+
+def fit_seed(
+    config: CellConfig,
+    data: MultiDomainData,
+    settings: FitSettings,
+    make: Callable[[], Backbone],
+    on_epoch: Callable[[EpochRecord, Pace], None],
+    train: Callable[..., list[EpochRecord]] = fit,
+) -> SeedResult:
+    """Train and evaluate one seed; continues where an earlier, killed run of it stopped.
+
+    The unfinished run's state lies in .checkpoints/, under a hash of all that decides the run, and
+    goes when the seed is done.
+
+    Args:
+        config: of the cell.
+        data: what to train and evaluate on.
+        settings: how; their seed is the one.
+        make: the model with that seed's initial weights.
+        on_epoch: called after each epoch.
+        train: `fit`, or what is called as it is.
+    """
+    device = prepare(config.device, config.threads)
+    decides = asdict(config) | {"seeds": settings.seed, "into": ""}
+    key = digest([decides, data.fingerprint, device.type])[:16]
+    folder = paths.checkpoint_dir(f"{data.name}-{config.cell}-{key}")
+    checkpoint = folder / f"seed-{settings.seed}.safetensors"
+    data = data.to(device)
+    model = make().to(device)
+    history = train(model, data, settings, checkpoint=checkpoint, on_epoch=on_epoch)
     result = SeedResult(
-        seed, model, history, evaluate(model, data.validation), evaluate(model, data.test), data
+        settings.seed,
+        model,
+        history,
+        evaluate(model, data.validation),
+        evaluate(model, data.test),
+        data,
     )
-    checkpoint.unlink(missing_ok=True)
-    if checkpoint.parent.is_dir() and not any(checkpoint.parent.iterdir()):
-        checkpoint.parent.rmdir()
+    for path in (checkpoint, *(stage_checkpoint(checkpoint, stage) for stage in (1, 2))):
+        path.unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
     return result
 
 
@@ -145,10 +226,23 @@ def summarize(results: list[SeedResult]) -> dict:
                 "validation_mean_auc": _number(r.validation.mean_auc),
                 "epochs": len(r.history),
                 "best_epoch": r.best_epoch,
+                **_stages(r),
                 "auc": dict(zip(domains, map(_number, r.test.auc), strict=True)),
             }
             for r in results
         },
+    }
+
+
+def _stages(result: SeedResult) -> dict[str, int]:
+    """Of training in two stages: epochs of the first, and which stage the best weights are of."""
+    of_epoch = {record.epoch: record.stage for record in result.history}
+    best = of_epoch[result.best_epoch]
+    if best is None:
+        return {}
+    return {
+        "first_stage_epochs": sum(stage == 1 for stage in of_epoch.values()),
+        "best_stage": best,
     }
 
 
@@ -158,10 +252,11 @@ def _number(value: float) -> float | None:
 
 
 def history_frame(results: list[SeedResult]) -> pd.DataFrame:
-    """A row per seed and epoch."""
-    return pd.DataFrame(
+    """A row per seed and epoch; a column `stage` where training had two."""
+    frame = pd.DataFrame(
         [{"seed": r.seed, **asdict(record)} for r in results for record in r.history]
     )
+    return frame if frame["stage"].notna().any() else frame.drop(columns="stage")
 
 
 def prediction_summary(results: list[SeedResult]) -> pl.DataFrame:
@@ -191,7 +286,7 @@ def prediction_summary(results: list[SeedResult]) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def write_cell(results: list[SeedResult], config: TrainConfig) -> list[Path]:
+def write_cell(results: list[SeedResult], config: CellConfig) -> list[Path]:
     """Write metrics (JSON), history (CSV), prediction summary (parquet) and weights (safetensors).
 
     Returns:

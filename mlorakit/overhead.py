@@ -70,7 +70,7 @@ def overhead(model: Backbone) -> Overhead:
 
 def _multiply_adds(base: Backbone) -> int:
     """Of one row, counted by running the base model without its numbers."""
-    ids = torch.zeros(1, base.n_fields, dtype=torch.int32, device="meta")
+    ids = torch.zeros(1, base.n_columns, dtype=torch.int32, device="meta")
     _, groups = group_rows(torch.zeros(1), 1)  # which plain layers do not look at
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         base.to("meta").eval()(ids, groups)

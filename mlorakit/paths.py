@@ -45,7 +45,7 @@ def provenance_dir(into: str) -> Path:
     """Where the provenance of results in a folder of the project goes: beside those of a run by
     hand, but apart from the pipeline's own, which stages depend on.
     """
-    ours = into in ("reports", "reports/lt4rec")
+    ours = into in ("reports", "reports/lt4rec") or into.startswith("reports/ablations/")
     return reports_dir("provenance") if ours else root() / into / "provenance"
 
 

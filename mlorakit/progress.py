@@ -98,7 +98,8 @@ class EpochProgress(_Steps):
             f"validation AUC {record.validation_auc:.4f}, loss {record.train_loss:.4f}, "
             f"{pace.rows_per_second:,.0f} rows/s, {pace.seconds_left:.0f} s or more left"
         )
-        self._show(record.epoch, f"epoch {record.epoch}: {text}", text)
+        stage = f"stage {record.stage}, " if record.stage else ""
+        self._show(record.epoch, f"{stage}epoch {record.epoch}: {text}", stage + text)
 
 
 class StepProgress(_Steps):

@@ -25,10 +25,11 @@ def digest(value: Any) -> str:
 
 
 def code_hash() -> str:
-    """SHA-256 over the package's modules and the sources of the notebooks' cells."""
+    """SHA-256 over the package's files and the sources of the notebooks' cells."""
     total = hashlib.sha256()
     root = paths.root()
-    for path in sorted((root / "mlorakit").rglob("*.py")):
+    package = root / "mlorakit"
+    for path in sorted((*package.rglob("*.py"), *package.rglob("*.csv"))):
         total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         # Cell sources only: opening and saving a notebook changes the rest.

@@ -24,14 +24,16 @@ class ReleasedConfig:
     Args:
         values: parameters of training by name. Those of `TrainConfig`, and where the config asks
             for it `rank` (of every layer, instead of alpha), `norm` (bn or pn on the MLP's input),
-            `two_stage` (True) and `vectors` (frozen or trained: the data set's own vectors).
+            `two_stage` (True) and `vectors` (of the data set: frozen, trained or none).
         ignored: why, by key with its section.
         notes: where the released code does something else than the config says.
+        content: what the file says, by key with its section.
     """
 
     values: dict[str, Any]
     ignored: dict[str, str]
     notes: tuple[str, ...]
+    content: dict[str, Any]
 
     def train_config(self, **more: Any) -> TrainConfig:
         """The parameters of a cell.
@@ -80,7 +82,7 @@ def read_released_config(path: Path) -> ReleasedConfig:
         values["max_epochs"] = 0 if content["train.epoch"] == NO_CAP else content["train.epoch"]
     if "dataset.seed" in content:
         values["seeds"] = [content["dataset.seed"]]
-    return ReleasedConfig(values, ignored, _notes(content, values))
+    return ReleasedConfig(values, ignored, _notes(content, values), content)
 
 
 def _model(path: Path, content: dict[str, Any], ignored: dict[str, str]) -> dict[str, Any]:
@@ -155,6 +157,8 @@ def _embeddings(path: Path, content: dict[str, Any]) -> dict[str, Any]:
             f"{path}: train.emb_trainable is false without train.load_pretrain_emb, which would "
             "leave embeddings at random."
         )
+    elif content["dataset.name"] == "Taobao" and "train.load_pretrain_emb" in content:
+        values["vectors"] = "none"  # the other data sets have none anyway
     return values
 
 

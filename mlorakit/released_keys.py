@@ -61,6 +61,22 @@ FIXED: dict[str, tuple[Any, ...]] = {
 }
 """Keys that can take these values only."""
 
+DECIDES = {
+    "dataset": ("dataset.name", "dataset.domain_split_path"),
+    "backbone": ("model.name",),
+    "variant": ("model.name", "model.dense"),
+    "two_stage": ("model.dense",),
+    "rank": ("model.lora_r",),
+    "alpha": ("model.lora_reduce",),
+    "norm": ("model.norm",),
+    "embedding_size": DIMS,
+    "vectors": ("train.load_pretrain_emb", "train.emb_trainable"),
+    "max_epochs": ("train.epoch",),
+    "seeds": ("dataset.seed",),
+    **{ours: (key,) for key, ours in SAME.items()},
+}
+"""The keys behind each parameter of training."""
+
 READ = (
     "model.name",
     "model.norm",

@@ -53,11 +53,13 @@ class ReleasedSplit:
         description: of the data set, as it stands under `datasets` in params.yaml.
         split_seed: for `preprocess.split_seed`; None if the config has none.
         ignored: why, by key.
+        content: what the file says.
     """
 
     description: dict[str, Any]
     split_seed: int | None
     ignored: dict[str, str]
+    content: dict[str, Any]
 
 
 def read_released_split(path: Path) -> ReleasedSplit:
@@ -94,7 +96,7 @@ def read_released_split(path: Path) -> ReleasedSplit:
         ignored["split_save_path"] = "processed data lie in data/processed"
     if makers != ["domain_field"]:
         description["ctr_ratio"] = _ctr_ratio(path, content, ignored)
-    return ReleasedSplit(description, content.get("seed"), ignored)
+    return ReleasedSplit(description, content.get("seed"), ignored, content)
 
 
 def _ctr_ratio(path: Path, content: dict[str, Any], ignored: dict[str, str]) -> Any:

@@ -8,12 +8,12 @@ from pydantic.dataclasses import dataclass
 from mlorakit import paths
 from mlorakit.config import (
     IntList,
+    NotebookConfig,
     ParameterError,
     PositiveInt,
     Widths,
-    _Config,
-    _inside_project,
-    _one_of,
+    inside_project,
+    one_of,
 )
 from mlorakit.data.tasks import TASKS
 from mlorakit.models import PROTOCOLS
@@ -25,11 +25,11 @@ SCRATCH = "reports/scratch/lt4rec"
 
 
 def _task_dataset_of_params(name: str) -> None:
-    _one_of("dataset", name, paths.params()["task_datasets"])
+    one_of("dataset", name, paths.params()["task_datasets"])
 
 
 @dataclass(frozen=True)
-class PreprocessTasksConfig(_Config):
+class PreprocessTasksConfig(NotebookConfig):
     """Parameters of preprocess_tasks.ipynb.
 
     Args:
@@ -47,7 +47,7 @@ class PreprocessTasksConfig(_Config):
 
 
 @dataclass(frozen=True)
-class TaskTrainConfig(_Config):
+class TaskTrainConfig(NotebookConfig):
     """What prune.ipynb and multitask.ipynb share.
 
     Args:
@@ -82,10 +82,10 @@ class TaskTrainConfig(_Config):
 
     def __post_init__(self) -> None:
         _task_dataset_of_params(self.dataset)
-        _one_of("protocol", self.protocol, PROTOCOLS)
+        one_of("protocol", self.protocol, PROTOCOLS)
         if len(set(self.seeds)) < len(self.seeds):
             raise ParameterError(f"Parameter seeds = {self.seeds} names a seed twice.")
-        _inside_project("into", self.into)
+        inside_project("into", self.into)
 
     @property
     def cell(self) -> str:
@@ -112,8 +112,8 @@ class PruneConfig(TaskTrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _one_of("task", self.task, TASKS)
-        _inside_project("released_layout", self.released_layout)
+        one_of("task", self.task, TASKS)
+        inside_project("released_layout", self.released_layout)
 
     @property
     def cell(self) -> str:
@@ -121,7 +121,7 @@ class PruneConfig(TaskTrainConfig):
 
 
 @dataclass(frozen=True)
-class SelectConfig(_Config):
+class SelectConfig(NotebookConfig):
     """Parameters of select.ipynb.
 
     Args:
@@ -137,8 +137,8 @@ class SelectConfig(_Config):
 
     def __post_init__(self) -> None:
         _task_dataset_of_params(self.dataset)
-        _inside_project("into", self.into)
-        _inside_project("released_layout", self.released_layout)
+        inside_project("into", self.into)
+        inside_project("released_layout", self.released_layout)
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class MultitaskConfig(TaskTrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _one_of("method", self.method, METHODS)
+        one_of("method", self.method, METHODS)
         if self.masks and self.method != "sparse":
             raise ParameterError(
                 f"Parameter masks = {self.masks!r} is for method 'sparse'; {self.method!r} has no "
@@ -173,7 +173,7 @@ class MultitaskConfig(TaskTrainConfig):
 
 
 @dataclass(frozen=True)
-class Lt4recGrid(_Config):
+class Lt4recGrid(NotebookConfig):
     """The cells of LT4REC's tables and figures, from `lt4rec` in params.yaml."""
 
     datasets: tuple[str, ...]
@@ -183,4 +183,4 @@ class Lt4recGrid(_Config):
         for name in self.datasets:
             _task_dataset_of_params(name)
         for value in self.methods:
-            _one_of("lt4rec.methods", value, METHODS)
+            one_of("lt4rec.methods", value, METHODS)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,14 @@ class EpochRecord:
         train_loss: mean binary cross-entropy over the epoch, with dropout, without L2.
         validation_auc: unweighted mean over domains, the score that stops training.
         validation_wauc: weighted by rows.
+        stage: 1 or 2 of training in two stages, else None.
     """
 
     epoch: int
     train_loss: float
     validation_auc: float
     validation_wauc: float
+    stage: int | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ def fit(
     *,
     checkpoint: Path | None = None,
     on_epoch: Callable[[EpochRecord, Pace], None] = lambda record, pace: None,
+    stage: int | None = None,
+    before: Sequence[EpochRecord] = (),
 ) -> list[EpochRecord]:
     """Train until the validation score stops rising; the model ends with its best weights.
 
@@ -143,9 +147,12 @@ def fit(
         checkpoint: file to continue from if it is there, and to write after each epoch; the
             caller removes it.
         on_epoch: called after each epoch with its record and its pace.
+        stage: to note in the records; see `mlorakit.two_stage`.
+        before: records of an earlier stage, whose best weights the model holds: its best score is
+            the one to beat, its epochs are counted on, and patience and cap start anew.
 
     Returns:
-        A record per epoch, those from before an interruption included.
+        A record per epoch, those from before an interruption included, those of `before` not.
 
     Raises:
         ValueError: there are no training rows.
@@ -154,21 +161,24 @@ def fit(
         raise ValueError(f"Data set {data.name} has no training rows; its domains are too small.")
     optimizer = make_optimizer(model, settings.learning_rate, settings.l2)
     state = Checkpoint(history=[], best_score=float("-inf"), best_epoch=0, best_weights={})
+    if before:
+        state.best_score = max(_comparable(record.validation_auc) for record in before)
+        state.best_weights = _copied(model)
     if checkpoint is not None and checkpoint.is_file():
         state = load_checkpoint(checkpoint, model, optimizer)
     while not _finished(state, settings):
         started = time.perf_counter()
         epoch = len(state.history) + 1
-        loss = _train_epoch(model, optimizer, data.train, settings, epoch)
+        counted = len(before) + epoch
+        loss = _train_epoch(model, optimizer, data.train, settings, counted)
         scores = evaluate(model, data.validation)
-        record = EpochRecord(epoch, loss, scores.mean_auc, scores.wauc)
+        record = EpochRecord(counted, loss, scores.mean_auc, scores.wauc, stage)
         state.history.append(record)
         # A score is nan where no domain has both classes; the first epoch then stays the best.
         if not state.best_weights or record.validation_auc > state.best_score:
-            score = record.validation_auc
-            state.best_score = float("-inf") if math.isnan(score) else score
+            state.best_score = _comparable(record.validation_auc)
             state.best_epoch = epoch
-            state.best_weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            state.best_weights = _copied(model)
         if checkpoint is not None:
             save_checkpoint(checkpoint, state, model, optimizer)
         seconds = time.perf_counter() - started
@@ -178,6 +188,14 @@ def fit(
         on_epoch(record, Pace(len(data.train) / seconds, left * seconds))
     model.load_state_dict(state.best_weights)
     return state.history
+
+
+def _comparable(score: float) -> float:
+    return float("-inf") if math.isnan(score) else score
+
+
+def _copied(model: Backbone) -> dict[str, Tensor]:
+    return {k: v.detach().clone() for k, v in model.state_dict().items()}
 
 
 def _finished(state: Checkpoint, settings: FitSettings) -> bool:

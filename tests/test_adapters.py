@@ -283,3 +283,38 @@ def test_a_new_domain_learns_from_its_own_rows_alone(planted: MultiDomainData) -
             assert not torch.equal(value[2], old[name][2])
         else:
             assert torch.equal(value, old[name])
+
+
+@pytest.mark.parametrize("norm", ["bn", "pn"])
+def test_a_merged_model_keeps_the_domains_norm(norm: str) -> None:
+    model = model_of("wdl", norm=norm).train()
+    _, groups = group_rows(torch.arange(20) % N_DOMAINS, N_DOMAINS)
+    with torch.no_grad():
+        model(ids_of(), groups)  # moves the norm's statistics
+    model.eval()
+    for domain in range(N_DOMAINS):
+        merged = merge_domain(model, domain)
+        expected = logits(model, domain)
+        for served_as in range(N_DOMAINS):
+            torch.testing.assert_close(logits(merged, served_as), expected, rtol=0, atol=1e-5)
+
+
+def test_adapters_of_a_model_that_normalises_each_domain_apart_do_not_leave_it() -> None:
+    model = model_of(norm="pn")
+    adapter = get_adapter(model_of(), 0, "first")
+    for act in (
+        lambda: get_adapter(model, 0, "first"),
+        lambda: put_adapter(model, 0, adapter),
+        lambda: add_domain(model, 1),
+        lambda: drop_domain(model, 0),
+    ):
+        with pytest.raises(AdapterError, match="normalises each domain on its own"):
+            act()
+    freeze_shared(model)
+
+
+def test_given_vectors_are_part_of_what_an_adapter_was_trained_with() -> None:
+    first, same, other = (
+        shared_hash(model_of(vectors={0: torch.full((8, 4), value)})) for value in (1.0, 1.0, 2.0)
+    )
+    assert first == same != other

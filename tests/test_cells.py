@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,11 @@ from mlorakit.cells import (
     summarize,
     write_cell,
 )
-from mlorakit.config import TrainConfig
+from mlorakit.config import ParameterError, TrainConfig
 from mlorakit.data.dataset import MultiDomainData
+from mlorakit.data.prepare import open_dataset
+from mlorakit.layers.given_embedding import GivenEmbedding
+from mlorakit.layers.norm import PartitionedNorm
 from mlorakit.training import EpochRecord, Pace, evaluate
 
 SETTINGS: dict = {
@@ -213,3 +217,125 @@ def test_a_run_by_hand_leaves_the_results_of_the_pipeline(
 ) -> None:
     written = write_cell(results, config(into=TrainConfig.of().into))
     assert all(path.is_relative_to(project / "reports" / "scratch") for path in written)
+
+
+STAGED: dict = {"two_stage": True, "seeds": (1,)}
+
+
+@pytest.fixture(scope="module")
+def staged(prepared: Path, tiny_data: MultiDomainData) -> SeedResult:
+    """A seed of wdl-mlora-mixed in two stages."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(prepared)
+        return run_seed(config(**STAGED), tiny_data, 1)
+
+
+def test_two_stages_show_in_history_and_metrics(
+    results: list[SeedResult], staged: SeedResult
+) -> None:
+    frame = history_frame([staged])
+    assert frame["epoch"].tolist() == [1, 2, 3, 4]
+    assert frame["stage"].tolist() == [1, 1, 2, 2]
+    assert "stage" not in history_frame(results)
+    found = summarize([staged])["seeds"]["1"]
+    assert found["first_stage_epochs"] == 2
+    assert found["best_stage"] == (2 if staged.best_epoch > 2 else 1)
+    assert "best_stage" not in summarize(results)["seeds"]["1"]
+    assert staged.validation.mean_auc == max(r.validation_auc for r in staged.history)
+
+
+@pytest.mark.parametrize(("best", "stage"), [(0, 1), (1, 1), (2, 2), (3, 2)])
+def test_the_best_stage_is_that_of_the_best_epoch(
+    staged: SeedResult, best: int, stage: int
+) -> None:
+    history = [
+        replace(record, validation_auc=0.6 + 0.1 * (number == best))
+        for number, record in enumerate(staged.history)
+    ]
+    found = summarize([replace(staged, history=history)])["seeds"]["1"]
+    assert (found["best_epoch"], found["best_stage"]) == (best + 1, stage)
+
+
+@pytest.mark.parametrize("last", [1, 2, 3, 4])
+def test_a_seed_killed_in_either_stage_goes_on_and_leaves_no_checkpoint(
+    project: Path, tiny_data: MultiDomainData, staged: SeedResult, last: int
+) -> None:
+    def kill_late(record: EpochRecord, pace: Pace) -> None:
+        if record.epoch == last:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_seed(config(**STAGED), tiny_data, 1, on_epoch=kill_late)
+    names = ["seed-1-stage-1.safetensors", "seed-1-stage-2.safetensors"]
+    assert [path.name for path in checkpoints(project)] == names[: 1 + (last > 2)]
+    epochs: list[int] = []
+    resumed = run_seed(
+        config(**STAGED), tiny_data, 1, lambda record, pace: epochs.append(record.epoch)
+    )
+    assert epochs == list(range(last + 1, 5))
+    assert resumed.history == staged.history
+    assert torch.equal(resumed.test.logit, staged.test.logit)
+    assert list((project / ".checkpoints").iterdir()) == []
+
+
+def test_a_cell_in_two_stages_lies_beside_the_other(
+    project: Path, results: list[SeedResult], staged: SeedResult
+) -> None:
+    first = write_cell(results, config())
+    second = write_cell([staged], config(**STAGED))
+    assert second[0].name == "wdl-mlora-mixed-two_stage.json"
+    assert not set(first) & set(second)
+
+
+def test_the_options_reach_the_model(tiny_data: MultiDomainData) -> None:
+    model = make_model(config(rank=3, norm="pn"), tiny_data, 1)
+    assert [layer.rank for layer in model.adapted_layers()] == [3, 3]
+    assert isinstance(model.input_norm, PartitionedNorm)
+    assert make_model(config(), tiny_data, 1).input_norm is None
+
+
+@pytest.fixture
+def taobao(set_params: Callable[..., None]) -> MultiDomainData:
+    """A small data set whose users and items have vectors."""
+    set_params(datasets={"mine": {"source": "generated_taobao", "themes": 2}})
+    return open_dataset("mine")
+
+
+def test_given_vectors_are_frozen_trained_or_left_out(taobao: MultiDomainData) -> None:
+    ids = sum(taobao.field_sizes)
+    small: dict = {"dataset": "mine", "seeds": (1,), "max_epochs": 1}
+    for vectors, size, trained in (
+        ("auto", 128, taobao.field_sizes[2]),
+        ("frozen", 128, taobao.field_sizes[2]),
+        ("trained", 128, ids),
+        ("none", 8, ids),
+    ):
+        result = run_seed(config(vectors=vectors, **small), taobao, 1)
+        table = result.model.embedding
+        assert table.weight.shape == (trained, size)
+        counted = count_parameters(result.model)["params_embedding"]
+        assert counted == trained * size + ids  # and a linear weight per id, trained in any case
+        assert result.model.linear.weight[: taobao.field_sizes[0]].any()
+        moved = make_model(config(vectors=vectors, **small), taobao, 1)
+        assert not torch.equal(moved.embedding.weight, table.weight)
+        if isinstance(table, GivenEmbedding):
+            assert torch.equal(table.given[1 : taobao.field_sizes[0]], taobao.vectors[0])
+
+
+def test_a_cell_with_given_vectors_is_read_back(taobao: MultiDomainData) -> None:
+    settings = config(dataset="mine", seeds=(1,), max_epochs=1)
+    result = run_seed(settings, taobao, 1)
+    *_, weights = write_cell([result], settings)
+    model = make_model(settings, taobao, seed=9)
+    model.load_state_dict(load_file(weights))
+    assert torch.equal(evaluate(model, taobao.test).logit, result.test.logit)
+
+
+@pytest.mark.parametrize("vectors", ["frozen", "trained"])
+def test_vectors_that_the_data_do_not_give_are_refused(
+    tiny_data: MultiDomainData, vectors: str
+) -> None:
+    with pytest.raises(
+        ParameterError, match=f"vectors = '{vectors}' .* generated gives no vectors"
+    ):
+        make_model(config(vectors=vectors), tiny_data, 1)

@@ -1,5 +1,6 @@
 """Parameters of the notebooks: what is taken, and how the rest is refused."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -13,6 +14,7 @@ from mlorakit.config import (
     PreprocessConfig,
     TablesConfig,
     TrainConfig,
+    TwoStageGrid,
 )
 from mlorakit.models import BACKBONES
 from mlorakit.task_config import PreprocessTasksConfig
@@ -96,6 +98,10 @@ def test_an_unknown_parameter_is_refused_with_the_known_ones(
         ("l2", -1e-5),
         ("into", 3),
         ("alpha", 0),
+        ("rank", -1),
+        ("norm", "ln"),
+        ("vectors", "maybe"),
+        ("two_stage", "perhaps"),
     ],
 )
 def test_a_value_of_the_wrong_type_or_range_is_refused_by_name(name: str, value: object) -> None:
@@ -196,6 +202,46 @@ def test_the_order_of_batches_may_be_the_protocols(
     assert config.cell == f"dcn-base-{resolved}"
 
 
+@pytest.mark.parametrize(
+    ("options", "ending"),
+    [
+        ({}, ""),
+        ({"rank": 8}, "-rank_8"),
+        ({"norm": "pn"}, "-norm_pn"),
+        ({"vectors": "none"}, "-vectors_none"),
+        ({"two_stage": True}, "-two_stage"),
+        ({"two_stage": True, "rank": 2, "norm": "bn"}, "-rank_2-norm_bn-two_stage"),
+    ],
+)
+def test_a_cells_name_tells_its_options_apart(options: dict, ending: str) -> None:
+    assert TrainConfig.of(backbone="dcn", **options).cell == f"dcn-mlora-mixed{ending}"
+
+
+def test_options_of_the_whole_grid_are_in_no_name(set_params: Callable[..., None]) -> None:
+    set_params(train={"norm": "bn", "rank": 8})
+    assert TrainConfig.of(backbone="dcn", norm="bn", rank=8).cell == "dcn-mlora-mixed"
+    assert TrainConfig.of(backbone="dcn").cell == "dcn-mlora-mixed-rank_0-norm_none"
+
+
+def test_a_rank_is_in_no_name_of_a_variant_without_one() -> None:
+    assert TrainConfig.of(backbone="dcn", variant="base", rank=8).cell == "dcn-base-mixed"
+
+
+@pytest.mark.parametrize("variant", ["base", "control"])
+def test_two_stages_are_for_mlora(variant: str) -> None:
+    message = refusal(TrainConfig, variant=variant, two_stage=True)
+    assert message == (
+        f"Parameter two_stage = True is for variant 'mlora'; {variant!r} has no low-rank maps to "
+        "train in a second stage."
+    )
+
+
+def test_an_unknown_backbone_in_two_stage_is_refused() -> None:
+    with pytest.raises(ParameterError, match=r"two_stage.backbones = 'mlpp' is not known.* mlp"):
+        TwoStageGrid.of(backbones=["mlp", "mlpp"])
+    assert TwoStageGrid.of(backbones=[]).backbones == ()
+
+
 def test_a_notebook_run_by_hand_has_its_defaults() -> None:
     config = TrainConfig.from_notebook(*run(DEFAULTS))
     assert (config.backbone, config.patience) == ("mlp", 3)
@@ -240,8 +286,6 @@ def test_names_of_other_cells_are_no_parameters() -> None:
 
 def test_the_notebooks_of_the_project_mark_their_defaults(checkout: Path) -> None:
     for name, config in (
-        ("preprocess", PreprocessConfig),
-        ("train", TrainConfig),
         ("tables", TablesConfig),
         ("claims", ClaimsConfig),
         ("figures", FiguresConfig),

@@ -62,3 +62,24 @@ def test_a_control_model_adds_biases_alone() -> None:
 def test_a_base_model_has_no_adapters() -> None:
     with pytest.raises(AdapterError, match="MLPNet has no adapters"):
         overhead(model_of("mlp", "base"))
+
+
+@pytest.mark.parametrize("norm", ["bn", "pn"])
+def test_a_norm_has_no_matrix_products(norm: str) -> None:
+    more = {"field_sizes": (100, 50, 6), "n_domains": 5, "alpha": 4, "hidden": (16, 8)}
+    plain, normed = (
+        overhead(build_model("wdl", "mlora", norm=name, **more)) for name in ("none", norm)
+    )
+    assert normed.multiply_adds == plain.multiply_adds
+    assert normed.params_added == plain.params_added
+
+
+def test_taobao_10_by_hand() -> None:
+    # MLoRA's settings: 128 numbers per field, alpha 16, ten domains.
+    model = build_model(
+        "mlp", "mlora", field_sizes=(9, 9, 11), n_domains=10, alpha=16, embedding_size=128
+    )
+    found = overhead(model)
+    head_and_bias = 64 + 1
+    assert found.params_added == 145_280
+    assert found.params - found.params_embedding - head_and_bias == 139_712

@@ -13,7 +13,17 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from mlorakit import config, task_config
+from mlorakit import (
+    ablation_config,
+    baseline_config,
+    config,
+    new_domain_config,
+    paths,
+    task_config,
+)
+from mlorakit.data.preprocessing import dataset_spec
+from mlorakit.models.baselines import BASELINES
+from mlorakit.profile import apply_profile
 from mlorakit.report.readme import updated, with_results
 
 PROJECT = Path(__file__).parents[1]
@@ -84,7 +94,9 @@ def module_file(module: str) -> Path | None:
 
 # Where things are, what is shown, what is written beside results and how, and checks of parameters
 # that DVC passes.
-INCIDENTAL = {"paths", "provenance", "progress", "whole", "config", "task_config", "__init__"}
+INCIDENTAL = {"paths", "provenance", "progress", "whole", "__init__"}
+INCIDENTAL |= {"config", "config_base", "train_config", "task_config", "baseline_config"}
+INCIDENTAL |= {"ablation_config", "new_domain_config"}
 # The constant that names the splits, rows' error class, and a file's hash.
 INCIDENTAL |= {"data/__init__", "data/splits", "data/rows", "data/spec"}
 # Nothing but a docstring.
@@ -93,7 +105,17 @@ INCIDENTAL |= {"kernels/__init__", "layers/__init__"}
 
 @pytest.mark.parametrize(
     ("stage", "module"),
-    [("train", "cells"), ("prune", "prune_cells"), ("multitask", "multitask_cells")],
+    [
+        ("train", "cells"),
+        ("two_stage", "cells"),
+        ("baselines", "baseline_cells"),
+        ("prune", "prune_cells"),
+        ("multitask", "multitask_cells"),
+        ("ablate_alpha", "ablation_cells"),
+        ("ablate_domains", "ablation_cells"),
+        ("ablate_widths", "ablation_cells"),
+        ("new_domain", "new_domain"),
+    ],
 )
 def test_a_stage_depends_on_every_module_that_decides_its_results(stage: str, module: str) -> None:
     seen: set[Path] = set()
@@ -106,6 +128,8 @@ def test_a_stage_depends_on_every_module_that_decides_its_results(stage: str, mo
             files = (module_file(m) for m in imports(path) if m.startswith("mlorakit"))
             waiting += [file for file in files if file is not None]
     used = {path.relative_to(PROJECT).as_posix() for path in seen}
+    # The kernels compile into each other, so a stage depends on all of them.
+    used = {"mlorakit/kernels" if name.startswith("mlorakit/kernels/") else name for name in used}
     deps = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"][stage]["deps"]
     assert sorted(used) == [dep for dep in deps if dep.startswith("mlorakit/")]
 
@@ -115,6 +139,7 @@ def test_a_stage_depends_on_every_module_that_decides_its_results(stage: str, mo
     [
         ("preprocess", config.PreprocessConfig),
         ("train", config.TrainConfig),
+        ("baselines", baseline_config.BaselineConfig),
         ("tables", config.TablesConfig),
         ("claims", config.ClaimsConfig),
         ("figures", config.FiguresConfig),
@@ -122,6 +147,9 @@ def test_a_stage_depends_on_every_module_that_decides_its_results(stage: str, mo
         ("prune", task_config.PruneConfig),
         ("select", task_config.SelectConfig),
         ("multitask", task_config.MultitaskConfig),
+        ("ablate", ablation_config.AblationConfig),
+        ("ablations", ablation_config.AblationsConfig),
+        ("new_domain", new_domain_config.NewDomainConfig),
     ],
 )
 def test_a_notebooks_defaults_are_its_configs(notebook: str, cls: type) -> None:
@@ -130,17 +158,39 @@ def test_a_notebooks_defaults_are_its_configs(notebook: str, cls: type) -> None:
     namespace: dict = {}
     exec(source, namespace)
     namespace.pop("__builtins__")
+    if notebook in (
+        "preprocess",
+        "train",
+    ):  # may take the others from a file, see released_notebook
+        assert namespace.pop("config") == ""
     assert set(namespace) == set(cls.__dataclass_fields__)
     assert cls.of(**namespace) == cls()
 
 
-def test_params_yaml_holds_the_defaults_of_training_and_the_stage_passes_all() -> None:
+@pytest.mark.parametrize("name", ["train", "two_stage"])
+def test_params_yaml_holds_the_defaults_of_training_and_its_stages_pass_all(name: str) -> None:
     train = yaml.safe_load((PROJECT / "params.yaml").read_text())["train"]
     assert config.TrainConfig.of(**train) == config.TrainConfig()
-    stage = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]["train"]
-    passed = set(re.findall(r"(\w+): ", stage["cmd"].split("-y '{")[1]))
-    assert passed == set(config.TrainConfig.__dataclass_fields__)
+    stage = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"][name]
+    passed = dict(re.findall(r"(\w+): ([^,\n]+)", stage["cmd"].split("-y '{")[1]))
+    assert set(passed) == set(config.TrainConfig.__dataclass_fields__)
     assert {name for name in train if f"${{train.{name}}}" not in stage["cmd"]} == set()
+    assert passed["two_stage"] == ("true" if name == "two_stage" else "false")
+
+
+def test_the_baselines_stage_passes_all_and_shares_what_the_backbones_have() -> None:
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    own = {name: value for name, value in params["baselines"].items() if name != "models"}
+    assert baseline_config.BaselineConfig.of(**own) == baseline_config.BaselineConfig()
+    assert set(params["baselines"]["models"]) < set(BASELINES)
+    command = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]["baselines"]["cmd"]
+    passed = re.findall(r"""(\w+): "?\$\{(\w+)\.""", command.split("-y '{")[1])
+    fields = set(baseline_config.BaselineConfig.__dataclass_fields__)
+    assert {name for name, _ in passed} == fields - {"into"}
+    sections = {name: section for name, section in passed if section != "item"}
+    shared = {"seeds", "embedding_size", "batch_size", "l2", "patience", "max_epochs"}
+    shared |= {"device", "threads"}
+    assert sections == dict.fromkeys(shared, "train") | dict.fromkeys(own, "baselines")
 
 
 @pytest.mark.parametrize(
@@ -159,17 +209,73 @@ def test_params_yaml_holds_the_defaults_of_lt4rec_and_its_stages_pass_all(
     assert passed == (fields & set(params)) - {"dataset", "method", "task"}
 
 
+@pytest.mark.parametrize(
+    ("stage", "section", "cls"),
+    [
+        *(
+            (f"ablate_{sweep}", "ablations", ablation_config.AblationConfig)
+            for sweep in ablation_config.SWEEPS
+        ),
+        ("new_domain", "new_domain", new_domain_config.NewDomainConfig),
+    ],
+)
+def test_ablations_and_new_domains_take_the_settings_of_training(
+    stage: str, section: str, cls: type
+) -> None:
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    fields = set(cls.__dataclass_fields__)
+    train = {k: v for k, v in params["train"].items() if k in fields}
+    own = {
+        k: v for k, v in params[section].items() if k in fields and not isinstance(v, dict)
+    }  # a sweep
+    assert cls.of(**train | own) == cls()
+    command = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"][stage]["cmd"]
+    assert set(re.findall(r"(\w+): ", command.split("-y '{")[1])) == fields
+    of_train = {name for name in train if f"${{train.{name}}}" in command}
+    of_section = {name for name in own if f"${{{section}.{name}}}" in command}
+    by_the_sweep = {"ablate_alpha": {"alpha"}, "ablate_domains": {"alpha"}}
+    by_the_sweep["ablate_widths"] = {"alpha", "hidden"}
+    assert of_section == set(own)
+    assert of_train == set(train) - of_section - by_the_sweep.get(stage, set())
+
+
+@pytest.mark.parametrize("profile", [None, "demo", "paper"])
+def test_every_data_set_that_is_asked_for_is_fetched_and_preprocessed_once(
+    profile: str | None, project: Path
+) -> None:
+    if profile:
+        apply_profile(PROJECT / f"profiles/{profile}.yaml", project / "params.yaml")
+    params = paths.params()
+    also, grid = params["preprocess"]["also"], params["grid"]["datasets"]
+    assert not set(also) & set(grid)
+    assert len(set(also)) == len(also)
+    sweeps = [params["ablations"][sweep] for sweep in ablation_config.SWEEPS]
+    wanted = {name for each in (*sweeps, params["new_domain"]) for name in each["datasets"]}
+    assert wanted <= {*also, *grid}
+    for name in (*also, *grid):
+        spec = dataset_spec(name)
+        assert set(spec.raw) <= set(params["sources"])
+        if spec.source == "generated_taobao":
+            assert spec.themes <= params["generated_taobao"]["domains"]
+
+
 def test_the_readme_shows_the_committed_results() -> None:
     readme = (PROJECT / "README.md").read_text()
-    assert updated(readme, PROJECT / "reports/tables") == readme, "run `make readme`"
+    assert updated(readme, PROJECT / "reports") == readme, "run `make readme`"
 
 
 def test_a_block_of_the_readme_takes_its_own_table(tmp_path: Path) -> None:
     readme = (PROJECT / "README.md").read_text()
-    (tmp_path / "lt4rec_tasks.md").write_text("| a table |\n")
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "lt4rec_tasks.md").write_text("| a table |\n")
     text = updated(readme, tmp_path)
     assert "<!-- lt4rec-results -->\n| a table |\n<!-- /lt4rec-results -->" in text
     assert with_results(text, "", "lt4rec-results") == with_results(readme, "", "lt4rec-results")
+    (tmp_path / "ablations/tables").mkdir(parents=True)
+    (tmp_path / "ablations/tables/mlora_alpha.md").write_text("| alpha |\n")
+    text = updated(readme, tmp_path)
+    assert "<!-- alpha-results -->\n| alpha |\n<!-- /alpha-results -->" in text
+    assert "<!-- lt4rec-results -->\n| a table |\n" in text
     with pytest.raises(ValueError, match="lacks the lines <!-- other -->"):
         with_results(readme, "", "other")
 

@@ -57,6 +57,6 @@ def test_a_change_of_the_parameters_is_seen(project: Path) -> None:
 def test_provenance_stands_beside_results_of_a_run_by_hand_and_apart_from_the_pipelines(
     project: Path,
 ) -> None:
-    for into in ("reports", "reports/lt4rec"):
+    for into in ("reports", "reports/lt4rec", "reports/ablations/points"):
         assert paths.provenance_dir(into) == project / "reports/provenance"
     assert paths.provenance_dir("reports/scratch") == project / "reports/scratch/provenance"

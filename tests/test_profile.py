@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from mlorakit.config import TrainConfig
+from mlorakit.data.preprocessing import dataset_spec
 from mlorakit.profile import apply_profile
 from mlorakit.report.results import grid
 from mlorakit.task_config import Lt4recGrid, MultitaskConfig, PruneConfig
@@ -54,20 +55,33 @@ def test_an_unknown_key_is_refused_and_nothing_is_written(
     assert params.read_text() == PARAMS
 
 
-@pytest.mark.parametrize("name", ["demo", "paper"])
+def test_a_plus_adds_to_a_list(params: Path, tmp_path: Path) -> None:
+    apply_profile(profile(tmp_path, "sources+: [generated, movielens]\n"), params)
+    assert yaml.safe_load(params.read_text())["sources"] == ["movielens", "generated"]
+
+
+@pytest.mark.parametrize("text", ["train+: [1]\n", "train: {patience+: [1]}\n", "sources+: 1\n"])
+def test_only_lists_are_added_to_lists(params: Path, tmp_path: Path, text: str) -> None:
+    with pytest.raises(KeyError, match="and both must be lists"):
+        apply_profile(profile(tmp_path, text), params)
+    assert params.read_text() == PARAMS
+
+
+@pytest.mark.parametrize("names", ["demo", "paper", "paper amazon taobao"])
 def test_the_profiles_of_the_project_fit_its_parameters(
-    project: Path, checkout: Path, name: str
+    project: Path, checkout: Path, names: str
 ) -> None:
-    apply_profile(checkout / "profiles" / f"{name}.yaml", project / "params.yaml")
+    for name in names.split():
+        apply_profile(checkout / "profiles" / f"{name}.yaml", project / "params.yaml")
     params = yaml.safe_load((project / "params.yaml").read_text())
     chosen = grid()
-    names = {"dataset": chosen.datasets[0], "backbone": chosen.backbones[0]}
-    assert len(TrainConfig.of(**names, **params["train"]).seeds) > 1
+    cell = {"dataset": chosen.datasets[0], "backbone": chosen.backbones[0]}
+    assert len(TrainConfig.of(**cell, **params["train"]).seeds) > 1
     cells = {key: params["lt4rec"].pop(key) for key in ("datasets", "methods")}
     assert Lt4recGrid.of(**cells).datasets
     for config in (PruneConfig, MultitaskConfig):
         known = {k: v for k, v in params["lt4rec"].items() if k in config.__dataclass_fields__}
         assert len(config.of(dataset=cells["datasets"][0], **known).seeds) > 1
-    used = [params["datasets"][name]["source"] for name in chosen.datasets]
+    used = [source for name in chosen.datasets for source in dataset_spec(name).raw]
     used += [params["task_datasets"][name]["source"] for name in cells["datasets"]]
     assert set(params["sources"]) == set(used)

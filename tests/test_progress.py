@@ -98,6 +98,12 @@ def test_a_log_gets_a_line_per_epoch(capsys: Log) -> None:
     assert out == ""
 
 
+def test_a_line_says_the_stage_if_there_are_two(capsys: Log) -> None:
+    report = EpochProgress("mlp seed 1")
+    report(replace(RECORD, stage=2), Pace(rows_per_second=81_234.4, seconds_left=12.3))
+    assert capsys.readouterr().err == f"mlp seed 1, stage 2, epoch 2: {TEXT}\n"
+
+
 def test_a_terminal_gets_a_bar_of_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = open_terminal(monkeypatch)
     report = EpochProgress("deepfm seed 1")

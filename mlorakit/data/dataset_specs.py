@@ -162,6 +162,27 @@ class TaobaoSpec:
 
 
 @dataclass(frozen=True, config=FORBID)
+class LogSpec:
+    """The log that `mlorakit.data.planted_log` generates, a site being a domain.
+
+    Args:
+        source: of the raw file.
+    """
+
+    source: Literal["generated_log"]
+
+    @property
+    def raw(self) -> tuple[str, ...]:
+        """One source."""
+        return (self.source,)
+
+    @property
+    def domain(self) -> str:
+        """The column of the sites."""
+        return "site"
+
+
+@dataclass(frozen=True, config=FORBID)
 class FileSpec:
     """A CSV or parquet file of the reader's own.
 

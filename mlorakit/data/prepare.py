@@ -10,6 +10,7 @@ from mlorakit.data.described import described
 from mlorakit.data.generated import GeneratedSpec, generate
 from mlorakit.data.generated_files import generate_clicks, generate_reviews
 from mlorakit.data.planted import PlantedSpec
+from mlorakit.data.planted_log import PlantedLogSpec, generate_log
 from mlorakit.data.preprocessing import dataset_spec, preprocess
 from mlorakit.data.sources import SOURCES, FetchError, fetch
 from mlorakit.data.truth import is_generated
@@ -17,6 +18,7 @@ from mlorakit.data.video_logs import VideoLogsSpec, generate_logs
 
 GENERATORS: dict[str, tuple[type, Callable[[Any, Path], None]]] = {
     "generated": (GeneratedSpec, generate),
+    "generated_log": (PlantedLogSpec, generate_log),
     "generated_amazon": (PlantedSpec, generate_reviews),
     "generated_taobao": (PlantedSpec, generate_clicks),
     "video_logs": (VideoLogsSpec, generate_logs),

@@ -16,6 +16,7 @@ from mlorakit.data.row_sources import ROW_SOURCES, Folders
 from mlorakit.data.rows import DataError
 from mlorakit.data.spec import file_hash
 from mlorakit.data.splits import SPLITS
+from mlorakit.progress import progress
 from mlorakit.whole import whole_folder
 
 
@@ -88,7 +89,8 @@ def write_dataset(rows: RawRows, into: Path, known: dict[str, str], split_seed: 
                 ids[column] = codes, _id_of_code(coded.values, known_values)
                 table = {} if column == field else {"table": field}
                 fields.append({"name": column, **size, **table})
-        for number, part in enumerate(SPLITS):
+        parts = progress(SPLITS, description=f"writing {into.name}", unit="splits")
+        for number, part in enumerate(parts):
             chosen = np.flatnonzero(rows.split == number)
             pl.DataFrame(
                 {column: of_code[codes[chosen]] for column, (codes, of_code) in ids.items()}

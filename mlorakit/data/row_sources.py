@@ -9,9 +9,10 @@ import polars as pl
 
 from mlorakit import paths
 from mlorakit.data.amazon import SUFFIX, read_reviews, source_name
-from mlorakit.data.dataset_specs import AmazonSpec, FileSpec, MovielensSpec, TaobaoSpec
+from mlorakit.data.dataset_specs import AmazonSpec, FileSpec, LogSpec, MovielensSpec, TaobaoSpec
 from mlorakit.data.movielens import VALUE_NAMES, read_movielens
 from mlorakit.data.own import label_of, labelled, read_table, several, single, split_of
+from mlorakit.data.planted_log import LOG
 from mlorakit.data.positives import with_negatives
 from mlorakit.data.raw_rows import Coded, RawRows
 from mlorakit.data.rows import DataError, RowAccount
@@ -88,7 +89,19 @@ def _planted(raw: Folders, source: str) -> dict[str, Any]:
 
 def _file(spec: FileSpec, raw: Folders, strict: bool, seed: int) -> RawRows:
     """A file of the reader's own."""
-    path = paths.root() / spec.path
+    rows = _table(spec, paths.root() / spec.path, strict, seed)
+    return replace(rows, facts={"path": spec.path, "split": spec.split})
+
+
+def _log(spec: LogSpec, raw: Folders, strict: bool, seed: int) -> RawRows:
+    """A generated log, read as a file of the reader's own."""
+    columns = FileSpec("file", LOG, "clicked", spec.domain, user="user", item="item")
+    rows = _table(columns, raw[spec.source] / LOG, strict, seed)
+    return replace(rows, facts=_planted(raw, spec.source))
+
+
+def _table(spec: FileSpec, path: Path, strict: bool, seed: int) -> RawRows:
+    """Rows of a CSV or parquet file, without facts."""
     part = spec.split_column if spec.split == "column" else None
     table = read_table(path, spec.columns)
     frame, account = labelled(table, path.name, spec.label, spec.domain, part, strict)
@@ -104,7 +117,6 @@ def _file(spec: FileSpec, raw: Folders, strict: bool, seed: int) -> RawRows:
         label=label,
         split=split_of(frame, spec.split, spec.split_column, domain.codes, label, seed),
         accounts=[account],
-        facts={"path": spec.path, "split": spec.split},
     )
 
 
@@ -119,6 +131,7 @@ ROW_SOURCES: dict[str, tuple[type, RowLoader]] = {
     "generated_amazon": (AmazonSpec, _amazon),
     "taobao": (TaobaoSpec, _taobao),
     "generated_taobao": (TaobaoSpec, _taobao),
+    "generated_log": (LogSpec, _log),
     "file": (FileSpec, _file),
 }
 """What describes a data set under `datasets` in params.yaml, and what loads it, by `source`."""

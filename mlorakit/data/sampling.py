@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mlorakit.progress import progress
+
 _CHUNK = 1 << 22  # pairs handled at once, or all those of one user
 _DENSE = 2  # a user who needs more than 1 / _DENSE of the items gets a shuffle of all of them
 
@@ -45,7 +47,10 @@ def sample_negatives(
     dense = _DENSE * (touched + wanted) > n_items
     cost = np.where(dense, n_items, touched + wanted)
     users, items = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
-    for start, end in _chunks(cost):
+    chunks = _chunks(cost)
+    # One chunk is done in less time than a bar takes to read.
+    bar = progress(chunks, description="drawing negatives", unit="chunks") if chunks[1:] else chunks
+    for start, end in bar:
         # Users of this chunk count from 0.
         taken = user[first[start] : first[end]] - start, item[first[start] : first[end]]
         want, is_dense = wanted[start:end], dense[start:end]

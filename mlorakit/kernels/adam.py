@@ -47,7 +47,7 @@ class Adam(torch.optim.Adam):
                 if arrays is None or arrays[0] != p.data_ptr():
                     arrays = self._arrays_of(p)
                 grad = p.grad.contiguous().view(-1).numpy()
-                adam = compiled.adam_in_parts if grad.size > 2 * compiled.PART else compiled.adam
+                adam = compiled.adam_in_parts if grad.size > 8 * compiled.PART else compiled.adam
                 adam(grad, *arrays[1:], rate, group["weight_decay"], beta1, beta2, eps)
         return None
 

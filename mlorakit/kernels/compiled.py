@@ -14,12 +14,7 @@ import torch
 from numba import uint32
 from torch import Tensor
 
-FASTMATH = {"reassoc", "nsz", "arcp", "contract"}
-"""Sums may be reordered, the same way in every run; numbers may be NaN, so that a fit that diverges
-is seen to."""
-
-# Compiled on first use and kept beside this file.
-_compiled = numba.njit(cache=True, fastmath=FASTMATH, error_model="numpy")
+from mlorakit.kernels.jit import inlined, parallel, serial
 
 PART = 1 << 15
 """Values of a long array that one thread takes at a time."""
@@ -35,7 +30,7 @@ def array_of(x: Tensor) -> Any:
     return x.detach().numpy()
 
 
-@numba.njit(inline="always")
+@inlined
 def _mixed(h):  # type: ignore[no-untyped-def]
     """A hash of 32 bits; constants of C. Wellons' hash-prospector (`lowbias32`)."""
     h = uint32(h)
@@ -47,7 +42,7 @@ def _mixed(h):  # type: ignore[no-untyped-def]
     return h
 
 
-@numba.njit(inline="always")
+@inlined
 def random_number(of_row, of_column):  # type: ignore[no-untyped-def]
     """The random number of an element; those of its row and column are hashes already."""
     h = of_row ^ of_column
@@ -56,13 +51,13 @@ def random_number(of_row, of_column):  # type: ignore[no-untyped-def]
     return uint32(h * uint32(0x846CA68B))
 
 
-@numba.njit(inline="always")
+@inlined
 def hash_row(key, i):  # type: ignore[no-untyped-def]
     """What a row gives to the random numbers of its elements; key of two uint32."""
     return _mixed(key[0] + uint32(i) * uint32(0x9E3779B9))
 
 
-@_compiled
+@serial
 def hash_columns(key, n):  # type: ignore[no-untyped-def]
     """What each of n columns gives to the random numbers of its elements, (n,)."""
     numbers = np.empty(n, np.uint32)
@@ -71,7 +66,7 @@ def hash_columns(key, n):  # type: ignore[no-untyped-def]
     return numbers
 
 
-@_compiled
+@serial
 def random_numbers(rows, columns, key):  # type: ignore[no-untyped-def]
     """The uint32 numbers that decide what dropout drops, (rows, columns); key of two uint32."""
     numbers, of_column = np.empty((rows, columns), np.uint32), hash_columns(key, columns)
@@ -81,7 +76,7 @@ def random_numbers(rows, columns, key):  # type: ignore[no-untyped-def]
     return numbers
 
 
-@_compiled
+@serial
 def dropout(x, threshold, scale, key):  # type: ignore[no-untyped-def]
     """X = scale x where an element's number is at least the threshold, else 0; x (B, N)."""
     rows, columns = x.shape
@@ -92,7 +87,7 @@ def dropout(x, threshold, scale, key):  # type: ignore[no-untyped-def]
             row[j] = row[j] * scale if random_number(of_row, of_column[j]) >= threshold else zero
 
 
-@_compiled
+@serial
 def sort_batches(rows, sizes, domain, counts):  # type: ignore[no-untyped-def]
     """Puts the rows of each batch in order of their domains, those of a domain as they were.
 
@@ -118,7 +113,7 @@ def sort_batches(rows, sizes, domain, counts):  # type: ignore[no-untyped-def]
         start += sizes[batch]
 
 
-@_compiled
+@serial
 def gather(table, ids, offsets, out):  # type: ignore[no-untyped-def]
     """out[i, f] = table[ids[i, f] + offsets[f]]; False where a place lies outside the table."""
     rows, fields = ids.shape
@@ -133,7 +128,7 @@ def gather(table, ids, offsets, out):  # type: ignore[no-untyped-def]
     return True
 
 
-@_compiled
+@serial
 def scatter(grad, ids, offsets, total):  # type: ignore[no-untyped-def]
     """total[ids[i, f] + offsets[f]] += grad[i, f], row after row."""
     rows, fields = ids.shape
@@ -144,7 +139,7 @@ def scatter(grad, ids, offsets, total):  # type: ignore[no-untyped-def]
                 to[k] += source[k]
 
 
-@_compiled
+@serial
 def bi_interaction(e, out):  # type: ignore[no-untyped-def]
     """out[i, k] = sum over pairs of fields f < g of e[i, f, k] e[i, g, k]; e (B, F, K)."""
     rows, fields, size = e.shape
@@ -157,7 +152,7 @@ def bi_interaction(e, out):  # type: ignore[no-untyped-def]
             out[i, k] = (total * total - squares) / 2
 
 
-@_compiled
+@serial
 def bi_interaction_backward(e, grad, of_e):  # type: ignore[no-untyped-def]
     """of_e[i, f, k] = grad[i, k] times the sum of the other fields' e."""
     rows, fields, size = e.shape
@@ -170,7 +165,7 @@ def bi_interaction_backward(e, grad, of_e):  # type: ignore[no-untyped-def]
                 of_e[i, f, k] = grad[i, k] * (total - e[i, f, k])
 
 
-@_compiled
+@serial
 def _adam(grad, p, m, v, size, root, decay, betas, rests, eps):  # type: ignore[no-untyped-def]
     for i in range(p.size):
         g = grad[i] + decay * p[i]
@@ -179,7 +174,7 @@ def _adam(grad, p, m, v, size, root, decay, betas, rests, eps):  # type: ignore[
         p[i] -= size * m[i] / (np.sqrt(v[i]) * root + eps)
 
 
-@_compiled
+@serial
 def adam(grad, p, m, v, step, rate, decay, beta1, beta2, eps):  # type: ignore[no-untyped-def]
     """A step of Adam on flat arrays; `decay` p is added to the gradient; step (1,) counts."""
     step[0] += 1
@@ -191,7 +186,7 @@ def adam(grad, p, m, v, step, rate, decay, beta1, beta2, eps):  # type: ignore[n
     _adam(grad, p, m, v, size, root, real(decay), betas, rests, real(eps))
 
 
-@numba.njit(parallel=True, cache=True, fastmath=FASTMATH, error_model="numpy")
+@parallel
 def adam_in_parts(grad, p, m, v, step, rate, decay, beta1, beta2, eps):  # type: ignore[no-untyped-def]
     """`adam` of long arrays, by several threads."""
     step[0] += 1

@@ -9,16 +9,12 @@ domain d owns the rows up to ends[d]. The plain form is `stack.dense_stack_refer
 import numba
 import numpy as np
 
-from mlorakit.kernels.compiled import FASTMATH, hash_columns, hash_row, random_number
+from mlorakit.kernels.compiled import hash_columns, hash_row, random_number
+from mlorakit.kernels.jit import parallel, serial
 from mlorakit.kernels.products import times, times_transposed, transposed_times
 
 _SHARD = 512  # rows
 _MOST_SHARDS = 16
-
-_serial = numba.njit(cache=True, fastmath=FASTMATH, error_model="numpy")
-_parallel = numba.njit(
-    parallel=True, cache=True, fastmath=FASTMATH, error_model="numpy", nogil=True
-)
 
 
 def shards_of(rows: int) -> int:
@@ -26,7 +22,7 @@ def shards_of(rows: int) -> int:
     return min(max(rows // _SHARD, 1), _MOST_SHARDS)
 
 
-@_serial
+@serial
 def _activate(y, bias, first, threshold, scale, key, of_column):  # type: ignore[no-untyped-def]
     """Y = dropout(relu(y + bias)), the rows of y being those of the batch from `first` on."""
     rows, columns = y.shape
@@ -40,7 +36,7 @@ def _activate(y, bias, first, threshold, scale, key, of_column):  # type: ignore
             row[j] = value * scale if keep else np.float32(0)
 
 
-@_serial
+@serial
 def _deactivate(grad, y, scale, of_bias):  # type: ignore[no-untyped-def]
     """The gradient of the sum before `_activate`, in place of that of its result; adds its sum over
     rows to of_bias. A result is zero exactly where ReLU was inactive or the element dropped.
@@ -54,14 +50,14 @@ def _deactivate(grad, y, scale, of_bias):  # type: ignore[no-untyped-def]
             of_bias[j] += value
 
 
-@_serial
+@serial
 def _add_row(y, row):  # type: ignore[no-untyped-def]
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
             y[i, j] += row[j]
 
 
-@_serial
+@serial
 def _sum_rows(x, total):  # type: ignore[no-untyped-def]
     total[:] = 0
     for i in range(x.shape[0]):
@@ -69,7 +65,7 @@ def _sum_rows(x, total):  # type: ignore[no-untyped-def]
             total[j] += x[i, j]
 
 
-@_serial
+@serial
 def _sum_shards(parts):  # type: ignore[no-untyped-def]
     """The first of the parts, (shards, N), becomes their sum."""
     for shard in range(1, parts.shape[0]):
@@ -77,7 +73,7 @@ def _sum_shards(parts):  # type: ignore[no-untyped-def]
             parts[0, i] += parts[shard, i]
 
 
-@_parallel
+@parallel
 def forward(  # type: ignore[no-untyped-def]
     function, shards, x, ws, biases, ends, a_s, b_s, downs, ys, threshold, scale, keys
 ):
@@ -126,7 +122,7 @@ def forward(  # type: ignore[no-untyped-def]
                 )
 
 
-@_parallel
+@parallel
 def backward(  # type: ignore[no-untyped-def] # noqa: D417
     function, shards, x, ws, ends, a_s, b_s, downs, of_downs, ys, scale, grads, of_x, of_ws,
     of_biases, of_as, of_bs,
@@ -161,7 +157,9 @@ def backward(  # type: ignore[no-untyped-def] # noqa: D417
             if w.shape[0] == 1:
                 times(function, grad[first:last], w[0], to[first:last], 0)
                 if of_w.shape[0] > 0:
-                    transposed_times(function, grad[first:last], before[first:last], of_w[shard, 0])
+                    transposed_times(
+                        function, grad[first:last], before[first:last], of_w[shard, 0], 0
+                    )
             for d in range(ends.size):
                 lo, hi = max(first, ends[d - 1] if d > 0 else 0), min(last, ends[d])
                 if w.shape[0] > 1 and hi <= lo:
@@ -171,7 +169,7 @@ def backward(  # type: ignore[no-untyped-def] # noqa: D417
                 gs, xs = grad[lo:hi], to[lo:hi]
                 if w.shape[0] > 1:
                     times(function, gs, w[d], xs, 0)
-                    transposed_times(function, gs, before[lo:hi], of_w[shard, d])
+                    transposed_times(function, gs, before[lo:hi], of_w[shard, d], 0)
                 if rank > 0:
                     of_down = of_downs[layer][lo:hi]
                     times_transposed(function, gs, b[d, :rank], of_down, 0)
@@ -184,16 +182,16 @@ def backward(  # type: ignore[no-untyped-def] # noqa: D417
         lo, hi, rank = ends[d - 1] if d > 0 else 0, ends[d], downs[layer].shape[1]
         before = x if layer == 0 else ys[layer - 1]
         if rank > 0 and hi > lo:
-            transposed_times(function, of_downs[layer][lo:hi], before[lo:hi], of_as[layer][d])
+            transposed_times(function, of_downs[layer][lo:hi], before[lo:hi], of_as[layer][d], 0)
             transposed_times(
-                function, downs[layer][lo:hi], grads[layer][lo:hi], of_bs[layer][d, :rank]
+                function, downs[layer][lo:hi], grads[layer][lo:hi], of_bs[layer][d, :rank], 0
             )
         elif rank > 0:
             of_as[layer][d] = 0
             of_bs[layer][d, :rank] = 0
 
 
-@_parallel
+@parallel
 def linear(function, shards, x, w, bias, y):  # type: ignore[no-untyped-def]
     """Y = x w^T + bias; x (B, n_in), w (n_out, n_in), bias (n_out,) or empty, y (B, n_out)."""
     rows = x.shape[0]
@@ -204,7 +202,7 @@ def linear(function, shards, x, w, bias, y):  # type: ignore[no-untyped-def]
             _add_row(y[first:last], bias)
 
 
-@_parallel
+@parallel
 def linear_backward(function, shards, x, w, grad, of_x, of_w, of_bias):  # type: ignore[no-untyped-def]
     """The gradients of `linear`: of_x (B, n_in), or empty if it is not needed; of_w and of_bias as
     `backward` has them, (shards, n_out, n_in) and (shards, n_out).
@@ -214,7 +212,7 @@ def linear_backward(function, shards, x, w, grad, of_x, of_w, of_bias):  # type:
         first, last = rows * shard // shards, rows * (shard + 1) // shards
         if of_x.size > 0:
             times(function, grad[first:last], w, of_x[first:last], 0)
-        transposed_times(function, grad[first:last], x[first:last], of_w[shard])
+        transposed_times(function, grad[first:last], x[first:last], of_w[shard], 0)
         if of_bias.size > 0:
             _sum_rows(grad[first:last], of_bias[shard])
     _sum_shards(of_w.reshape(shards, -1))

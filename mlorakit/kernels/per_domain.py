@@ -7,21 +7,17 @@ plain forms are `grouped_lora_reference` and `grouped_linear_reference`.
 import numba
 import numpy as np
 
-from mlorakit.kernels.compiled import FASTMATH
+from mlorakit.kernels.jit import parallel, serial
 from mlorakit.kernels.products import times, times_transposed, transposed_times
 
-_parallel = numba.njit(
-    parallel=True, cache=True, fastmath=FASTMATH, error_model="numpy", nogil=True
-)
 
-
-@numba.njit(cache=True)
+@serial
 def _fill_rows(y, row):  # type: ignore[no-untyped-def]
     for i in range(y.shape[0]):
         y[i] = row
 
 
-@numba.njit(cache=True, fastmath=FASTMATH)
+@serial
 def _sum_rows(x, total):  # type: ignore[no-untyped-def]
     total[:] = 0
     for i in range(x.shape[0]):
@@ -29,7 +25,7 @@ def _sum_rows(x, total):  # type: ignore[no-untyped-def]
             total[j] += x[i, j]
 
 
-@_parallel
+@parallel
 def low_rank(function, x, a, b, ends, down, y):  # type: ignore[no-untyped-def]
     """Y = x a_d^T b_d + c_d.
 
@@ -51,7 +47,7 @@ def low_rank(function, x, a, b, ends, down, y):  # type: ignore[no-untyped-def]
             times(function, down[lo:hi], b[d, :rank], y[lo:hi], 1)
 
 
-@_parallel
+@parallel
 def low_rank_backward(function, x, a, b, ends, down, grad, of_x, of_a, of_b):  # type: ignore[no-untyped-def]
     """The gradients of `low_rank`, each filled; grad is that of y."""
     rank = a.shape[1]
@@ -62,24 +58,24 @@ def low_rank_backward(function, x, a, b, ends, down, grad, of_x, of_a, of_b):  #
         if hi > lo:
             times_transposed(function, grad[lo:hi], b[d, :rank], of_down[lo:hi], 0)
             times(function, of_down[lo:hi], a[d], of_x[lo:hi], 0)
-            transposed_times(function, of_down[lo:hi], x[lo:hi], of_a[d])
-            transposed_times(function, down[lo:hi], grad[lo:hi], of_b[d, :rank])
+            transposed_times(function, of_down[lo:hi], x[lo:hi], of_a[d], 0)
+            transposed_times(function, down[lo:hi], grad[lo:hi], of_b[d, :rank], 0)
         else:
             of_a[d] = 0
             of_b[d, :rank] = 0
 
 
-@_parallel
+@parallel
 def linear(function, x, w, bias, ends, y):  # type: ignore[no-untyped-def]
     """Y = x w_d^T + bias_d; x (B, n_in), w (D, n_out, n_in), bias (D, n_out), y (B, n_out)."""
     for d in numba.prange(ends.size):
         lo, hi = ends[d - 1] if d > 0 else 0, ends[d]
         if hi > lo:
-            _fill_rows(y[lo:hi], bias[d])
+            _fill_rows(y[lo:hi], bias[d] if bias.shape[0] > 1 else bias[0])
             times_transposed(function, x[lo:hi], w[d], y[lo:hi], 1)
 
 
-@_parallel
+@parallel
 def linear_backward(function, x, w, ends, grad, of_x, of_w, of_bias):  # type: ignore[no-untyped-def]
     """The gradients of `linear`, each filled; grad is that of y."""
     for d in numba.prange(ends.size):
@@ -87,6 +83,26 @@ def linear_backward(function, x, w, ends, grad, of_x, of_w, of_bias):  # type: i
         _sum_rows(grad[lo:hi], of_bias[d])
         if hi > lo:
             times(function, grad[lo:hi], w[d], of_x[lo:hi], 0)
-            transposed_times(function, grad[lo:hi], x[lo:hi], of_w[d])
+            transposed_times(function, grad[lo:hi], x[lo:hi], of_w[d], 0)
         else:
             of_w[d] = 0
+
+
+@parallel
+def merge(function, w, a, b, merged):  # type: ignore[no-untyped-def]
+    """merged_d = W + (A_d B_d)^T; w (n_out, n_in), a and b as `low_rank` has them, merged
+    (D, n_out, n_in).
+    """
+    rank = a.shape[1]
+    for d in numba.prange(a.shape[0]):
+        merged[d] = w
+        transposed_times(function, b[d, :rank], a[d], merged[d], 1)
+
+
+@parallel
+def merge_backward(function, of_merged, a, b, of_a, of_b):  # type: ignore[no-untyped-def]
+    """The gradients of `merge`: of_a, and of_b but for the last row of each domain."""
+    rank = a.shape[1]
+    for d in numba.prange(a.shape[0]):
+        times(function, b[d, :rank], of_merged[d], of_a[d], 0)
+        times_transposed(function, a[d], of_merged[d], of_b[d, :rank], 0)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlorakit.kernels import dense
+from mlorakit.kernels import dense, per_domain
 from mlorakit.kernels.blas import sgemm_address
 from mlorakit.kernels.compiled import array_of
 from mlorakit.kernels.dropout import draw_keys, keep_mask_reference, threshold_and_scale
@@ -137,33 +137,33 @@ def _used(layer: StackLayer, rows: int) -> tuple[Any, Any, Any, Any]:
         return weight, bias, _NOTHING, _NOTHING
     a = layer.a.detach().contiguous()
     if layer.merges(rows):
-        merged = torch.baddbmm(layer.weight.detach(), b[:, :-1].mT, a)
-        return merged.numpy(), bias, _NOTHING, _NOTHING
+        merged = np.empty((len(a), *layer.weight.shape), np.float32)
+        per_domain.merge(sgemm_address(), weight[0], a.numpy(), b.numpy(), merged)
+        return merged, bias, _NOTHING, _NOTHING
     return weight, bias, a.numpy(), b.numpy()
 
 
 def _of_layer(
-    layer: StackLayer, of_ws: Any, of_biases: Any, of_a: Any, of_b: Any
+    layer: StackLayer, of_w: Any, of_biases: Any, of_a: Any, of_b: Any
 ) -> list[Tensor | None]:
     """Gradients of a layer's weight, bias, a and b from what `dense.backward` filled."""
-    of_w, of_bias = map(torch.from_numpy, (of_ws, of_biases[0]))
+    of_bias = of_biases[0]
     shared = [_total(of_w[0]) if len(of_w) else None, _total(of_bias)]
     if layer.b is None:
         return [*shared, None, None]
     if layer.a is None:
-        return [*shared, None, of_bias[:, None].clone()]
-    if of_a.size:
-        down, up = torch.from_numpy(of_a), torch.from_numpy(of_b)
-    else:  # W + (A B)^T was used
-        down, up = torch.bmm(layer.b[:, :-1], of_w[0]), torch.empty_like(layer.b)
-        torch.bmm(layer.a, of_w[0].mT, out=up[:, :-1])
-    up[:, -1] = of_bias
-    return [*shared, down, up]
+        return [*shared, None, torch.from_numpy(of_bias[:, None].copy())]
+    if not of_a.size:  # W + (A B)^T was used
+        of_a, of_b = (np.empty(t.shape, np.float32) for t in (layer.a, layer.b))
+        used = of_w[0], array_of(layer.a.contiguous()), array_of(layer.b.contiguous())
+        per_domain.merge_backward(sgemm_address(), *used, of_a, of_b)
+    of_b[:, -1] = of_bias
+    return [*shared, torch.from_numpy(of_a), torch.from_numpy(of_b)]
 
 
-def _total(of_groups: Tensor) -> Tensor:
+def _total(of_groups: Any) -> Tensor:
     """The sum over the first axis."""
-    return of_groups[0] if len(of_groups) == 1 else of_groups.sum(0)
+    return torch.from_numpy(of_groups[0] if len(of_groups) == 1 else of_groups.sum(0))
 
 
 def _layers(tensors: Any) -> list[StackLayer]:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mlorakit.kernels.dropout import dropout
-from mlorakit.kernels.grouped_linear import grouped_linear
+from mlorakit.kernels.grouped_linear import grouped_linear, grouped_product_linear
 from mlorakit.kernels.groups import DomainGroups
 from mlorakit.kernels.lookup import lookup
 from mlorakit.layers.mlp import MLP, LayerFactory, shared_linear
@@ -72,8 +72,8 @@ class StarDense(nn.Module):
 
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, n_in), rows sorted by domain, to (B, n_out)."""
-        weight = self.shared.weight * self.domain_weight  # (D, n_out, n_in)
-        h = grouped_linear(x, weight, self.shared.bias + self.domain_bias, groups)
+        bias = self.shared.bias + self.domain_bias  # (D, n_out)
+        h = grouped_product_linear(x, self.shared.weight, self.domain_weight, bias, groups)
         return dropout(h.relu_(), self.p, self.training)
 
 

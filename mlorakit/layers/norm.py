@@ -26,6 +26,8 @@ class Standardize(nn.Module):
     unbiased, because in a mixed batch a domain may have a few rows only. A domain with a single
     row has no variance; it takes its running statistics and leaves them as they are.
 
+    `frozen` set to True, the running statistics are used and kept in training too.
+
     Args:
         width: of the input.
         n_domains: D.
@@ -37,13 +39,15 @@ class Standardize(nn.Module):
 
     def __init__(self, width: int, n_domains: int) -> None:
         super().__init__()
+        self.frozen = False
         self.register_buffer("mean", torch.zeros(n_domains, width))
         self.register_buffer("variance", torch.ones(n_domains, width))
         self.register_buffer("updates", torch.zeros(n_domains, 1, dtype=torch.int64))
 
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, width), rows sorted by domain and none of them padding, to (B, width)."""
-        mean, variance = self._of_batch(x, groups) if self.training else (self.mean, self.variance)
+        moves = self.training and not self.frozen
+        mean, variance = self._of_batch(x, groups) if moves else (self.mean, self.variance)
         scale = (variance + _EPSILON).rsqrt()
         return (x - lookup(mean, groups.domain)) * lookup(scale, groups.domain)
 
@@ -109,6 +113,16 @@ class PartitionedNorm(nn.Module):
         scale = lookup(self.shared_scale * self.scale, groups.domain)
         shift = lookup(self.shared_shift + self.shift, groups.domain)
         return torch.addcmul(shift, self.standardize(x, groups), scale)
+
+    def of_domain(self, domain: int) -> BatchNorm:
+        """The normalisation that gives every domain, in evaluation, what this gives one."""
+        own, all_ = BatchNorm(self.scale.shape[1]), self.standardize
+        with torch.no_grad():
+            for name in ("mean", "variance", "updates"):
+                getattr(own.standardize, name).copy_(getattr(all_, name)[domain])
+            own.scale.copy_(self.shared_scale * self.scale[domain])
+            own.shift.copy_(self.shared_shift + self.shift[domain])
+        return own.to(self.scale.device)
 
 
 def make_norm(name: str, width: int, n_domains: int) -> BatchNorm | PartitionedNorm | None:

@@ -1,10 +1,14 @@
 """The backbones by name, and how a variant of one is made."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import torch
+from torch import Tensor
 
+from mlorakit.layers.given_embedding import GivenEmbedding, start_from
 from mlorakit.layers.mlp import Dense, DomainLoRA, lora_rank
+from mlorakit.layers.norm import make_norm
 from mlorakit.models.backbone import Backbone
 from mlorakit.models.deep import DCN, NFM, PNN, WDL, AutoInt, FiBiNET, MLPNet
 from mlorakit.models.factorization import DeepFM, XDeepFM
@@ -63,6 +67,10 @@ def build_model(
     field_sizes: tuple[int, ...],
     n_domains: int,
     alpha: int,
+    rank: int = 0,
+    norm: str = "none",
+    vectors: Mapping[int, Tensor] | None = None,
+    train_vectors: bool = False,
     embedding_size: int = 8,
     hidden: tuple[int, ...] = (256, 128, 64),
     dropout: float = 0.5,
@@ -82,7 +90,12 @@ def build_model(
         field_sizes: number of ids of each field.
         n_domains: D.
         alpha: temperature coefficient of `lora_rank`.
-        embedding_size: K.
+        rank: R of every layer, instead of alpha; 0 to go by alpha.
+        norm: of the MLP's input, see `make_norm`.
+        vectors: embeddings given from outside, by place of the field; see `GivenEmbedding`. They
+            are frozen; the linear weights of these fields are trained like the others.
+        train_vectors: let the fields' embeddings start from the vectors instead.
+        embedding_size: K; the vectors' length, if there are any.
         hidden: widths of the MLP.
         dropout: probability.
         protocol: `released` takes the dropout position and initial embeddings of the released
@@ -90,7 +103,7 @@ def build_model(
         seed: of the initial weights.
 
     Raises:
-        ValueError: an unknown backbone, variant or protocol.
+        ValueError: an unknown backbone, variant, protocol or norm, or vectors that do not fit.
     """
     for name, value, valid in (
         ("backbone", backbone, BACKBONES),
@@ -102,8 +115,8 @@ def build_model(
     released = protocol == "released"
 
     def adapted(n_in: int, n_out: int) -> DomainLoRA:
-        rank = lora_rank(n_out, alpha) if variant == "mlora" else 0
-        return DomainLoRA(n_in, n_out, n_domains, rank, dropout, dropout_on_shared=released)
+        own = (rank or lora_rank(n_out, alpha)) if variant == "mlora" else 0
+        return DomainLoRA(n_in, n_out, n_domains, own, dropout, dropout_on_shared=released)
 
     torch.manual_seed(seed)
     model = BACKBONES[backbone](
@@ -115,6 +128,12 @@ def build_model(
     )
     for layer in model.adapted_layers():
         layer.reset_adapters()
+    # What follows draws nothing, so that shared weights do not depend on it.
+    model.input_norm = make_norm(norm, model.mlp_width(), n_domains)
+    if vectors and train_vectors:
+        start_from(field_sizes, model.embedding, vectors)
+    elif vectors:
+        model.embedding = GivenEmbedding(field_sizes, model.embedding, vectors)
     return model
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from mlorakit.data.dataset import columns_of
 from mlorakit.kernels.groups import DomainGroups, group_rows
 from mlorakit.layers.embedding import FieldEmbedding
 from mlorakit.layers.mlp import MLP, DomainLoRA, LayerFactory
@@ -38,10 +39,12 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.n_fields = len(field_sizes)
+        self.n_columns = sum(columns_of(field_sizes))
         self.embedding_size = embedding_size
         self.embedding = FieldEmbedding(field_sizes, embedding_size, embedding_std)
         self.linear = FieldEmbedding(field_sizes, 1, 0.0) if self.has_linear else None
         features_width = self.build()
+        self.input_norm: nn.Module | None = None  # `build_model` puts one in place
         self.mlp = MLP(self.mlp_width(), hidden, layer)
         self.head = nn.Linear(hidden[-1] + features_width, 1, bias=False)
         nn.init.xavier_normal_(self.head.weight)
@@ -71,14 +74,17 @@ class Backbone(nn.Module):
         """Logits of a batch sorted by domain.
 
         Args:
-            ids: integer tensor of shape (B, F).
+            ids: integer tensor of shape (B, C), see `Rows`.
             groups: where each domain's rows lie.
 
         Returns:
             Tensor of shape (B,).
         """
         e = self.embedding(ids)  # (B, F, K)
-        deep = self.mlp(self.mlp_input(e), groups)  # (B, hidden[-1])
+        x = self.mlp_input(e)
+        if self.input_norm is not None:
+            x = self.input_norm(x, groups)
+        deep = self.mlp(x, groups)  # (B, hidden[-1])
         features = self.features(e)
         if features is not None:
             deep = torch.cat((features, deep), 1)
@@ -95,7 +101,7 @@ class Backbone(nn.Module):
         """Probabilities of rows in any order.
 
         Args:
-            ids: integer tensor of shape (B, F).
+            ids: integer tensor of shape (B, C), see `Rows`.
             domain: integer tensor of shape (B,), each row's domain.
             n_domains: D.
 

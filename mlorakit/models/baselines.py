@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -72,9 +73,28 @@ BASELINE_SETTINGS: dict[str, dict[str, BaselineSettings]] = {
         **_PLAIN,
     },
 }
-"""Sizes by data set. `amazon` serves 6 and 13 categories, and data that MAMDR does not have, such
-as MovieLens: embeddings are learned there too, where Taobao's are given and frozen.
+"""Settings by data set. `amazon` serves 6 and 13 categories, and data that MAMDR does not have, as
+MovieLens: embeddings are learned there too, where Taobao's are given and frozen.
 """
+
+MAMDR_BASELINES = ("shared_bottom", "mmoe", "ple", "star")
+"""Those that MAMDR and MLoRA compare with; the others are ours."""
+
+
+def mamdr_sizes(description: dict[str, Any]) -> str:
+    """The key of `BASELINE_SETTINGS` for a data set.
+
+    Args:
+        description: of the data set, from `datasets` in params.yaml. Taobao's data go by their
+            number of themes, those with more than MAMDR's as 30; all others count as Amazon's.
+    """
+    if description["source"] not in ("taobao", "generated_taobao"):
+        return "amazon"
+    themes = description.get("themes", "all")
+    for bound in (10, 20):
+        if themes != "all" and int(themes) <= bound:
+            return f"taobao_{bound}"
+    return "taobao_30"
 
 
 def build_baseline(

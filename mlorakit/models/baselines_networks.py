@@ -10,7 +10,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from mlorakit.data.dataset import columns_of
 from mlorakit.kernels.groups import DomainGroups
+from mlorakit.kernels.lookup import lookup
 from mlorakit.layers.domain import DomainExperts, Gate, StarDense, Tower
 from mlorakit.layers.embedding import FieldEmbedding
 from mlorakit.layers.mlp import MLP, Dense, DomainLoRA, lora_rank, shared_linear
@@ -93,7 +95,7 @@ class MultiDomainModel(Backbone):
         raise NotImplementedError
 
     def embed(self, ids: Tensor, groups: DomainGroups) -> Tensor:
-        """Ids of shape (B, F) to the network's input, (B, F K)."""
+        """Ids of shape (B, C) to the network's input, (B, F K)."""
         return self.embedding(ids).flatten(1)
 
     def score(self, x: Tensor, groups: DomainGroups) -> Tensor:
@@ -202,13 +204,16 @@ class SeparateNetworks(MultiDomainModel):
         # A field's table holds a part for each domain, one after the other.
         tables = tuple(size * n_domains for size in field_sizes)
         super().__init__(tables, n_domains, embedding_size, settings)
-        self.register_buffer("sizes", torch.tensor(field_sizes), persistent=False)
+        sizes = torch.tensor(field_sizes).repeat_interleave(torch.tensor(columns_of(field_sizes)))
+        self.register_buffer("sizes", sizes, persistent=False)
 
     def make(self, settings: BaselineSettings) -> None:
         self.towers = Tower(self.mlp_width(), settings.hidden, self.n_domains, settings.dropout)
 
     def embed(self, ids: Tensor, groups: DomainGroups) -> Tensor:
-        return super().embed(ids + groups.domain.unsqueeze(1) * self.sizes, groups)
+        table = self.embedding
+        part = groups.domain.unsqueeze(1) * self.sizes
+        return table.pooled(lookup(table.weight, ids + part + table.offsets), ids).flatten(1)
 
     def score(self, x: Tensor, groups: DomainGroups) -> Tensor:
         return self.towers(x, groups)

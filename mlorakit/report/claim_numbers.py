@@ -14,6 +14,9 @@ SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 TABLES = (
     "mlora_comparison",
     "mlora_wauc",
+    "mlora_baselines",
+    "mlora_overhead",
+    "mlora_new_domain",
     "lt4rec_differences",
     "lt4rec_overlap",
     "lt4rec_fields",
@@ -40,8 +43,9 @@ class Numbers:
     files: tuple[Path, ...]
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """The rows of a table."""
-        return [{str(k): v for k, v in row.items()} for row in self.tables[name].to_dict("records")]
+        """The rows of a table; none of one that was not read."""
+        table = self.tables.get(name, pd.DataFrame())
+        return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,15 @@ class Finding:
     verdict: str
 
 
-def read_numbers(tables: Path, benchmarks: Path) -> Numbers:
+def read_numbers(tables: Path, benchmarks: Path, *more: Path) -> Numbers:
     """The numbers of a run; a table or benchmark that was not made is left out.
 
     Args:
         tables: folder of the tables' CSV files.
         benchmarks: folder of the benchmarks' JSON files.
+        more: further folders of tables, for those that the first one lacks.
     """
-    found = {name: tables / f"{name}.csv" for name in TABLES}
+    found = {name: _first(f"{name}.csv", (tables, *more)) for name in TABLES}
     measured = benchmarks / BENCHMARK
     return Numbers(
         tables={
@@ -82,6 +87,12 @@ def read_numbers(tables: Path, benchmarks: Path) -> Numbers:
         sparse=json.loads(measured.read_text()) if measured.is_file() else None,
         files=tuple(path for path in (*found.values(), measured) if path.is_file()),
     )
+
+
+def _first(name: str, folders: tuple[Path, ...]) -> Path:
+    """The file in the first folder that has it; in the first of all if none has."""
+    paths = [folder / name for folder in folders]
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def by_p(value: float, p: float) -> str:

@@ -1,12 +1,19 @@
-"""`python -m mlorakit.report.readme`: put the committed results tables into README.md."""
+"""`python -m mlorakit.report.readme`: put the committed tables into README.md."""
 
 import re
 from pathlib import Path
 
 from mlorakit import paths
 
-BLOCKS = {"results": "mlora_comparison", "lt4rec-results": "lt4rec_tasks"}
-"""The README's marked blocks, and the table that each shows."""
+BLOCKS = {
+    "results": "tables/mlora_comparison",
+    "baseline-results": "tables/mlora_baselines",
+    "alpha-results": "ablations/tables/mlora_alpha",
+    "new-domain-results": "ablations/tables/mlora_new_domain",
+    "lt4rec-results": "tables/lt4rec_tasks",
+    "benchmarks": "benchmarks/summary",
+}
+"""The README's marked blocks, and the table below reports/ that each shows."""
 
 
 def with_results(readme: str, table: str, block: str = "results") -> str:
@@ -22,7 +29,9 @@ def with_results(readme: str, table: str, block: str = "results") -> str:
 
 
 def updated(readme: str, folder: Path) -> str:
-    """README text with the tables of a folder; a block whose table was not made stays as it is."""
+    """README text with the tables of a folder of reports; a block whose table was not made stays
+    as it is.
+    """
     for block, name in BLOCKS.items():
         path = folder / f"{name}.md"
         if path.is_file():
@@ -31,8 +40,8 @@ def updated(readme: str, folder: Path) -> str:
 
 
 def update(readme: Path) -> None:
-    """Rewrite the results blocks of README.md."""
-    readme.write_text(updated(readme.read_text(), paths.reports_dir("tables")))
+    """Rewrite the marked blocks of README.md."""
+    readme.write_text(updated(readme.read_text(), paths.reports_dir()))
 
 
 if __name__ == "__main__":

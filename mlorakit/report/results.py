@@ -11,7 +11,7 @@ from mlorakit.config import Grid
 
 
 class MissingCellsError(FileNotFoundError):
-    """Cells of the grid that have not been trained."""
+    """Cells of params.yaml that have not been trained."""
 
 
 def grid() -> Grid:
@@ -23,23 +23,46 @@ def grid() -> Grid:
     return Grid.of(**paths.params()["grid"])
 
 
-def _cells(folder: Path, suffix: str) -> list[tuple[dict[str, str], Path]]:
-    cells: list[tuple[dict[str, str], Path]] = []
-    missing: list[tuple[dict[str, str], Path]] = []
+Cell = tuple[dict[str, str], str]
+"""What names a cell in tables, its data set among it, and the name of its files."""
+
+
+def _cells() -> list[Cell]:
     g = grid()
-    for dataset, backbone, variant, order in product(
-        g.datasets, g.backbones, g.variants, g.batch_orders
-    ):
-        path = folder / dataset / f"{backbone}-{variant}-{order}{suffix}"
-        keys = {"dataset": dataset, "backbone": backbone, "variant": variant, "batch_order": order}
-        (cells if path.is_file() else missing).append((keys, path))
+    return [
+        (
+            {"dataset": dataset, "backbone": backbone, "variant": variant, "batch_order": order},
+            f"{backbone}-{variant}-{order}",
+        )
+        for dataset, backbone, variant, order in product(
+            g.datasets, g.backbones, g.variants, g.batch_orders
+        )
+    ]
+
+
+def find_cells(
+    wanted: list[Cell], folder: Path, suffix: str, what: str
+) -> list[tuple[dict[str, str], Path]]:
+    """The files of some cells, with what names each.
+
+    Args:
+        wanted: the cells.
+        folder: that has a folder per data set.
+        suffix: of the files.
+        what: the section of params.yaml that asks for them, for the message.
+
+    Raises:
+        MissingCellsError: some have not been trained.
+    """
+    found = [(keys, folder / keys["dataset"] / f"{name}{suffix}") for keys, name in wanted]
+    missing = [(keys, path) for keys, path in found if not path.is_file()]
     if missing:
         names = ", ".join(f"{keys['dataset']}/{path.stem}" for keys, path in missing)
         raise MissingCellsError(
-            f"{len(missing)} of {len(missing) + len(cells)} cells of the grid in params.yaml have "
-            f"no results in {folder}: {names}. `dvc repro` trains them."
+            f"{len(missing)} of {len(found)} cells of {what} in params.yaml have no results in "
+            f"{folder}: {names}. `dvc repro` trains them."
         )
-    return cells
+    return found
 
 
 def read_metrics() -> list[dict]:
@@ -48,8 +71,8 @@ def read_metrics() -> list[dict]:
     Raises:
         MissingCellsError: some have not been trained.
     """
-    folder = paths.reports_dir("metrics")
-    return [keys | json.loads(path.read_text()) for keys, path in _cells(folder, ".json")]
+    found = find_cells(_cells(), paths.reports_dir("metrics"), ".json", "the grid")
+    return [keys | json.loads(path.read_text()) for keys, path in found]
 
 
 def read_histories() -> pd.DataFrame:
@@ -58,6 +81,6 @@ def read_histories() -> pd.DataFrame:
     Raises:
         MissingCellsError: some have not been trained.
     """
-    cells = _cells(paths.reports_dir("history"), ".csv")
+    cells = find_cells(_cells(), paths.reports_dir("history"), ".csv", "the grid")
     frames = [pd.read_csv(path).assign(**keys) for keys, path in cells]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

@@ -41,16 +41,36 @@ class Origin:
         )
 
 
-def origin(datasets: tuple[str, ...], command: str) -> Origin:
-    """The origin of a table over these data sets, from the project as it stands."""
+def origin(datasets: tuple[str, ...], command: str, more: tuple[str, ...] = ()) -> Origin:
+    """The origin of a table over these data sets, from the project as it stands.
+
+    Args:
+        datasets: names.
+        command: that makes the table.
+        more: sections of params.yaml behind it, beside those of the grid.
+    """
     folders = {name: paths.processed_dir(name) for name in datasets}
-    return _origin(folders, ("preprocess", "grid", "train"), "datasets", command)
+    return _origin(folders, ("preprocess", "grid", "train", *more), "datasets", command)
+
+
+def baseline_origin(datasets: tuple[str, ...], command: str) -> Origin:
+    """The origin of a table over the baselines too of these data sets, from the project."""
+    folders = {name: paths.processed_dir(name) for name in datasets}
+    sections = ("preprocess", "grid", "train", "baselines")
+    return _origin(folders, sections, "datasets", command)
 
 
 def task_origin(datasets: tuple[str, ...], command: str) -> Origin:
     """The origin of a table over these data sets of two tasks, from the project as it stands."""
     folders = {name: paths.task_dir(name) for name in datasets}
     return _origin(folders, ("preprocess", "lt4rec"), "task_datasets", command)
+
+
+def ablation_origin(datasets: tuple[str, ...], command: str) -> Origin:
+    """The origin of a table of ablations over these data sets, from the project as it stands."""
+    folders = {name: paths.processed_dir(name) for name in datasets}
+    sections = ("preprocess", "grid", "train", "ablations", "new_domain")
+    return _origin(folders, sections, "datasets", command)
 
 
 def file_origin(files: Sequence[Path], behind: Sequence[Origin], command: str) -> Origin:

@@ -9,8 +9,10 @@ import torch
 
 from benchmarks import parity, peer, peer_training, results
 from benchmarks.data import movielens_or_random, random_data, sample
-from benchmarks.pages import parity_page, speed_page
-from benchmarks.tables import epoch_table, parity_table, ratios, speed_table, verdict
+from benchmarks.pages import parity_page
+from benchmarks.peers import PEERS, PeerMissingError
+from benchmarks.speed_pages import epoch_table, speed_page, speed_table
+from benchmarks.tables import parity_table, ratios, verdict
 from benchmarks.timing import epoch_costs, side_by_side
 from mlorakit.config import TrainConfig
 from mlorakit.models import VARIANTS
@@ -35,13 +37,16 @@ def test_parity_table_compares_the_mean_of_our_seeds() -> None:
     ]
 
 
-def test_speed_table_gives_medians_and_the_spread_of_neighbouring_rounds() -> None:
-    # Medians 200 and 60, but neighbours differ by 4, 2 and 5.
+def test_speed_table_divides_by_the_fastest_peer_in_neighbouring_rounds() -> None:
+    # FuxiCTR's median, 60, is the largest; neighbours differ from it by 4, 2 and 5.
     assert ratios([200, 120, 300], [50, 60, 60]) == [4, 2, 5]
-    ours, theirs, alone = [200.0, 120.0, 300.0], [50.0, 60.0, 60.0], [100.0, 60.0, 100.0]
-    sides = {"mlorakit": ours, "deepctr_torch": theirs, "deepctr_torch_alone": alone}
-    row = speed_table({"deepfm": sides}).splitlines()[2]
-    assert row == "| DeepFM | 200 | 60 | 4.00 (2.00 to 5.00) | 100 | 2.00 (2.00 to 3.00) | 3 |"
+    ours, fast, slow = [200.0, 120.0, 300.0], [50.0, 60.0, 60.0], [40.0, 40.0, 90.0]
+    both = {"mlorakit": ours, "deepctr_torch_alone": slow, "fuxictr_alone": fast}
+    rows = speed_table({"mlp": {"mlorakit": ours, "fuxictr_alone": fast}, "deepfm": both})
+    assert rows.splitlines()[2:] == [
+        "| MLP | 200 |  | 60 | 4.00 (2.00 to 5.00) | FuxiCTR | 3 |",
+        "| DeepFM | 200 | 40 | 60 | 4.00 (2.00 to 5.00) | FuxiCTR | 3 |",
+    ]
 
 
 def test_epoch_table_divides_mlora_by_base_and_control() -> None:
@@ -104,6 +109,9 @@ def test_parity_page_reads_our_side_from_the_pipeline(tmp_path: Path) -> None:
 def test_speed_page_says_when_ids_were_random() -> None:
     found = {
         "environment": {"cpu": "a processor", "threads": 2, "gpu": None},
+        "note": "A note.",
+        "device": "cpu",
+        "peers": {},
         "steps": 200,
         "share": 0.5,
         "data": {"movielens": "random ids"},
@@ -114,6 +122,7 @@ def test_speed_page_says_when_ids_were_random() -> None:
     assert "### movielens (random ids)" in page
     assert "on 50% of the rows" in page
     assert "gpu" not in page
+    assert "A note." in page
     assert "MLoRA's layers" not in speed_page(found | {"epochs": {}})
 
 
@@ -143,7 +152,7 @@ def test_epoch_costs_time_every_variant() -> None:
 
 @pytest.mark.skipif(peer.available(), reason="deepctr-torch is installed")
 def test_a_missing_peer_is_said_in_a_sentence() -> None:
-    with pytest.raises(peer.PeerMissingError, match="run `make bench`"):
+    with pytest.raises(PeerMissingError, match="run `make bench`"):
         peer.library()
 
 
@@ -159,10 +168,45 @@ def test_the_peer_trains_every_shared_backbone(backbone: str) -> None:
     assert set(result["test_domain_auc"]) == {"0", "1"}
 
 
-@pytest.mark.skipif(
-    not peer.available(), reason="deepctr-torch is not installed; `make bench` installs it"
+ALL_INSTALLED = all(entry.available() for entry in PEERS.values())
+
+
+@pytest.mark.skipif(not ALL_INSTALLED, reason="a peer is not installed; `make bench` installs it")
+@pytest.mark.parametrize(
+    ("name", "backbone"),
+    [(name, backbone) for name, entry in PEERS.items() for backbone in entry.backbones],
 )
+def test_a_pass_of_every_peer_changes_what_its_model_scores(
+    name: str, backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models: list[torch.nn.Module] = []
+    made = torch.nn.Module.train  # every loop puts its model into training mode
+
+    def noticed(model: torch.nn.Module, mode: bool = True) -> torch.nn.Module:
+        models.append(model)
+        return made(model, mode)
+
+    config = replace(CONFIG, backbone=backbone, hidden=(8, 4), batch_size=64)
+    train = PEERS[name].trainer(config, random_data(2, 200, 100), tmp_path, "cpu")
+    monkeypatch.setattr(torch.nn.Module, "train", noticed)
+    train()
+    before = [p.detach().clone() for p in models[0].parameters()]
+    train()
+    after = list(models[0].parameters())
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert all(bool(p.isfinite().all()) for p in after)
+
+
+@pytest.mark.skipif(not ALL_INSTALLED, reason="a peer is not installed; `make bench` installs it")
 def test_all_sides_are_timed_in_turns(tmp_path: Path) -> None:
     rates = side_by_side("deepfm", tmp_path, steps=2, rounds=2)
-    sides = ("mlorakit", "deepctr_torch", "deepctr_torch_alone")
+    sides = ("mlorakit", "deepctr_torch", *(f"{name}_alone" for name in PEERS))
     assert {side: len(values) for side, values in rates.items()} == dict.fromkeys(sides, 2)
+
+
+def test_a_missing_peer_is_named_before_anything_is_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(PeerMissingError, match="fuxictr is not installed; run `make bench`"):
+        side_by_side("mlp", tmp_path, steps=1, rounds=1)

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import results, tfrecords
 from benchmarks.pages import tfrecords_page
-from benchmarks.peer import PeerMissingError
+from benchmarks.peers import PeerMissingError
 from benchmarks.tables import tfrecords_table
 from mlorakit.data.tfrecord import write_tfrecord
 

@@ -1,6 +1,7 @@
 """A processed data set as tensors."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from mlorakit.data.dataset import MultiDomainData, describe, load_dataset
+from mlorakit.data.prepare import prepare_dataset
 from mlorakit.data.rows import DataError
 from mlorakit.data.splits import SPLITS
 
@@ -69,3 +71,23 @@ def test_the_data_move_to_a_device_as_a_whole(tiny_data: MultiDomainData) -> Non
 def test_a_folder_without_a_data_set_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"generated holds no processed data set; run .* generated"):
         load_dataset(tmp_path / "generated")
+
+
+def test_given_vectors_stand_by_the_place_of_their_field(
+    set_params: Callable[..., None],
+) -> None:
+    set_params(datasets={"mine": {"source": "generated_taobao", "themes": 2}})
+    prepare_dataset("mine", strict=True)
+    folder = Path("data/processed/mine")
+    data = load_dataset(folder)
+    assert [field["name"] for field in describe(folder)[0]["fields"]] == ["user", "item", "theme"]
+    assert sorted(data.vectors) == [0, 1]
+    for place, name in enumerate(("user", "item")):
+        stored = pl.read_parquet(folder / f"vectors_{name}.parquet")
+        assert data.vectors[place].dtype == torch.float32
+        assert data.vectors[place].shape == (data.field_sizes[place] - 1, 128)
+        assert data.vectors[place].tolist() == stored.sort("id")["vector"].to_list()
+
+
+def test_most_data_sets_give_no_vectors(tiny_data: MultiDomainData) -> None:
+    assert tiny_data.vectors == {}

@@ -55,7 +55,8 @@ def test_raw_files_may_go_elsewhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["generated", "generated_amazon", "generated_taobao", "video_logs"]
+    "source",
+    ["generated", "generated_amazon", "generated_taobao", "generated_log", "video_logs"],
 )
 def test_generated_files_are_written_anew_only_if_something_changed(
     small: Path, set_params: SetParams, source: str
@@ -65,6 +66,7 @@ def test_generated_files_are_written_anew_only_if_something_changed(
         video_logs={"sessions": 20, "users": 5, "videos": 20, "parts": 1},
         generated_amazon=few,
         generated_taobao=few,
+        generated_log={"rows": 100},
     )
     folder = prepare_raw(source)
 

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 import torch
 
-from mlorakit.data.dataset import load_dataset
+from mlorakit.data.dataset import columns_of, load_dataset
 from mlorakit.data.prepare import open_dataset, prepare_dataset
 from mlorakit.data.preprocessing import preprocess
 from mlorakit.data.routes import MIRROR
@@ -149,7 +149,8 @@ def test_a_file_of_ones_own_becomes_a_data_set(mine: Callable[..., dict], suffix
     tags = set(everything.select("tags_1", "tags_2").rows())
     assert tags == {(1, 2), (0, 0), (2, 0)}
     data = open_dataset("mine")
-    assert data.field_sizes == (8, 6, 5, 3, 3, 3)
+    assert data.field_sizes == (8, 6, 5, 3, 3)
+    assert columns_of(data.field_sizes) == (1, 1, 1, 1, 2)
     assert data.train.ids.dtype == torch.int32
     assert [len(data.train), len(data.validation), len(data.test)] == [72, 24, 24]
 

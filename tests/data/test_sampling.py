@@ -96,3 +96,18 @@ def test_ratios_are_drawn_with_two_digits() -> None:
     assert all(round(ratio, 2) == ratio and 0.2 <= ratio <= 0.5 for ratio in ratios)
     assert np.mean(ratios) == pytest.approx(0.35, abs=0.02)
     assert draw_ctr_ratio(0.25, 0.25, (1, 0)) == 0.25
+
+
+def test_a_bar_is_shown_where_there_is_more_than_one_chunk(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user, item = (
+        np.repeat(np.arange(6, dtype=np.int32), 2),
+        np.tile(np.arange(2, dtype=np.int32), 6),
+    )
+    whole = sampling.sample_negatives(user, item, 40, 0.5, 1)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sampling, "_CHUNK", 12)
+    parts = sampling.sample_negatives(user, item, 40, 0.5, 1)
+    assert "drawing negatives: 100%" in capsys.readouterr().err
+    assert parts[0].tolist() == whole[0].tolist()

@@ -130,3 +130,36 @@ def test_norms_by_name() -> None:
     assert found.scale.shape == (3, 4)
     with pytest.raises(ValueError, match="Unknown norm 'ln'; it is one of none, bn, pn"):
         make_norm("ln", 4, 3)
+
+
+@pytest.mark.parametrize("name", ["bn", "pn"])
+def test_frozen_statistics_serve_in_training_and_stay(name: str) -> None:
+    norm = make_norm(name, 4, 2)
+    assert norm is not None
+    groups = groups_of([6, 10])
+    norm(random_rows(16), groups)
+    x = random_rows(16, seed=5)
+    expected = norm.eval()(x, groups)
+    before = {key: value.clone() for key, value in norm.state_dict().items()}
+    norm.train().standardize.frozen = True
+    assert torch.equal(norm(x, groups), expected)
+    assert all(torch.equal(value, before[key]) for key, value in norm.state_dict().items())
+    norm.standardize.frozen = False
+    assert not torch.equal(norm(x, groups), expected)
+
+
+def test_a_domains_norm_serves_any_domain_as_it_did_that_one() -> None:
+    norm = PartitionedNorm(4, 3)
+    generator = torch.Generator().manual_seed(1)
+    for parameter in norm.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator)
+    norm(random_rows(16), groups_of([6, 3, 7]))
+    norm.eval()
+    x = random_rows(5, seed=9)
+    for domain in range(3):
+        counts = [0, 0, 0]
+        counts[domain] = 5
+        expected = norm(x, groups_of(counts))
+        own = norm.of_domain(domain).eval()
+        for served_as in (groups_of([5, 0, 0]), groups_of([0, 2, 3])):
+            torch.testing.assert_close(own(x, served_as), expected)

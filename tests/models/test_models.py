@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mlorakit.kernels.groups import DomainGroups, group_rows
 from mlorakit.layers.interactions import factorization_machine
+from mlorakit.layers.norm import make_norm
 from mlorakit.models import BACKBONES, VARIANTS, Backbone, build_model
 
 EVERY_BACKBONE = pytest.mark.parametrize("backbone", BACKBONES)
@@ -317,3 +318,81 @@ def test_an_unknown_name_is_refused_with_the_known_ones(change: dict, message: s
     names = {"backbone": "mlp", "variant": "base"} | change
     with pytest.raises(ValueError, match=message):
         build_model(**names, field_sizes=(2, 2), n_domains=2, alpha=16)
+
+
+@EVERY_BACKBONE
+def test_a_rank_is_that_of_every_layer(backbone: str) -> None:
+    ranks = {
+        variant: [layer.rank for layer in model_of(backbone, variant, rank=5).adapted_layers()]
+        for variant in VARIANTS
+    }
+    assert ranks == {"base": [], "control": [0, 0], "mlora": [5, 5]}
+    assert [layer.rank for layer in model_of(backbone, "mlora").adapted_layers()] == [2, 1]
+
+
+@EVERY_BACKBONE
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("norm", ["bn", "pn"])
+def test_a_norm_stands_before_the_mlp_of_every_variant(
+    backbone: str, variant: str, norm: str
+) -> None:
+    model, plain = model_of(backbone, variant, norm=norm), model_of(backbone, variant)
+    expected = make_norm(norm, model.mlp_width(), 3)
+    assert type(model.input_norm) is type(expected)
+    state = model.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in plain.state_dict().items())
+    seen: list[Tensor] = []
+    model.mlp.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    randomise(model.parameters())
+    expected.load_state_dict(model.input_norm.state_dict())
+    ids, groups = batch_of()
+    model(ids, groups).sum().backward()
+    torch.testing.assert_close(seen[0], expected(model.mlp_input(model.embedding(ids)), groups))
+    assert all(p.grad is not None for p in model.input_norm.parameters())
+
+
+def test_an_unknown_norm_is_refused() -> None:
+    with pytest.raises(ValueError, match="Unknown norm 'ln'; it is one of none, bn, pn"):
+        model_of("mlp", "base", norm="ln")
+
+
+def given_vectors(size: int = 4) -> dict[int, Tensor]:
+    generator = torch.Generator().manual_seed(6)
+    return {field: torch.randn(SIZES[3][field] - 1, size, generator=generator) for field in (0, 1)}
+
+
+@EVERY_BACKBONE
+def test_given_vectors_are_the_embeddings_and_linear_weights_are_trained(backbone: str) -> None:
+    vectors = given_vectors()
+    model, plain = model_of(backbone, "mlora", vectors=vectors), model_of(backbone, "mlora")
+    ids, groups = batch_of()
+    e = model.embedding(ids)
+    for field in (0, 1):
+        known = ids[:, field] > 0
+        assert torch.equal(e[known, field], vectors[field][ids[known, field].long() - 1])
+    assert torch.equal(e[:, 2], plain.embedding(ids)[:, 2])
+    with torch.no_grad():  # a trained embedding of the same vectors gives the same logits
+        plain.embedding.weight[:15].zero_()
+        for start, field in ((1, 0), (10, 1)):
+            plain.embedding.weight[start : start + len(vectors[field])] = vectors[field]
+    torch.testing.assert_close(model.eval()(ids, groups), plain.eval()(ids, groups))
+    model(ids, groups).square().sum().backward()
+    assert model.embedding.weight.shape == (3, 4)
+    assert next(model.regularized()) is model.embedding.weight
+    if model.linear is not None:
+        assert model.linear.weight.shape == (18, 1)
+        assert model.linear.weight.grad[ids[:, 0].unique().long()].all()
+
+
+def test_trained_vectors_are_where_embeddings_start() -> None:
+    vectors = given_vectors()
+    model = model_of("wdl", "base", vectors=vectors, train_vectors=True)
+    assert model.embedding.weight.shape == (18, 4)
+    assert torch.equal(model.embedding.weight[1:9], vectors[0])
+    assert torch.equal(model.embedding.weight[10:15], vectors[1])
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_vectors_of_another_length_are_refused(trained: bool) -> None:
+    with pytest.raises(ValueError, match=r"field 0 have shape \(8, 3\), expected \(8, 4\)"):
+        model_of("mlp", "base", vectors=given_vectors(3), train_vectors=trained)

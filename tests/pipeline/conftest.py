@@ -32,11 +32,27 @@ TINY = {
         "variants": ["base", "control", "mlora"],
         "batch_orders": ["mixed"],
     },
+    "two_stage": {"backbones": ["deepfm"]},
+    "baselines": {
+        "models": ["star", "ple"], "sizes": "auto", "dropout": "mamdr", "learning_rate": 0.001,
+    },
     "video_logs": {
         "sessions": 150, "users": 60, "videos": 80, "overlap": 0.5, "signal": 1.5,
         "position_bias": 0.4, "parts": 2, "seed": 7,
     },
 }  # fmt: skip
+TINY_ABLATIONS = {
+    "seeds": "1,2",
+    "alpha": {"datasets": ["generated"], "backbones": ["deepfm"], "values": ["none", 32]},
+    "domains": {"datasets": ["generated"], "backbones": ["deepfm"]},
+    "widths": {"datasets": ["generated"], "backbones": ["deepfm"], "hidden": []},
+}
+TINY_NEW_DOMAIN = {
+    "datasets": ["generated"],
+    "backbones": ["deepfm"],
+    "seeds": "1,2",
+    "shares": "0.1,1",
+}
 TINY_TRAIN = {"seeds": "1,2", "hidden": "8,4", "batch_size": 256, "max_epochs": 2, "threads": 1}
 TINY_LT4REC = {
     "datasets": ["video_logs"], "methods": ["sparse", "mmoe"], "seeds": "1,2", "rounds": 2,
@@ -53,7 +69,7 @@ class Project:
         self.environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": ".",
+            "PYTHONPATH": str(root),  # from the folder of notebooks too
             "MLORAKIT_MIRROR": "",
             "DVC_NO_ANALYTICS": "1",
         }
@@ -103,6 +119,9 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Proje
                 shutil.copy(source, root / part)
         params = yaml.safe_load((root / "params.yaml").read_text()) | TINY
         params["train"] |= TINY_TRAIN
+        params["preprocess"] |= {"also": []}
+        params["ablations"] |= TINY_ABLATIONS
+        params["new_domain"] |= TINY_NEW_DOMAIN
         params["lt4rec"] |= TINY_LT4REC
         (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
         project = Project(root)

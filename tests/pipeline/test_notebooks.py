@@ -66,9 +66,50 @@ def test_preprocess_runs_in_its_own_folder_as_jupyter_does(project: Project) -> 
     assert not (project.root / "notebooks/data").exists()
 
 
+def test_a_released_config_gives_the_parameters_of_training(project: Project) -> None:
+    config = {
+        "model": {"name": "mlora", "norm": "pn", "dense": "mlora_freeze", "lora_r": 2}
+        | {"hidden_dim": [8, 4], "user_dim": 4, "item_dim": 4, "domain_dim": 4, "dropout": 0.1},
+        "train": {"epoch": 1, "learning_rate": 0.01, "loss": "binary_crossentropy"}
+        | {"optimizer": "adam", "result_save_path": "result"},
+        "dataset": {"name": "Movielens", "domain_split_path": "split_by_gender", "seed": 9},
+    }
+    (project.root / "notebooks/released.json").write_text(json.dumps(config))
+    beside = ("-p", "dataset", "generated", "-p", "batch_size", "256", "-p", "threads", "1")
+    command = ("papermill", "train.ipynb", "../out.ipynb", "-p", "config", "released.json", *beside)
+    project.run(*command, folder="notebooks")
+    cell = "mlp-mlora-mixed-rank_2-norm_pn-two_stage"
+    metrics = metrics_of(project, cell)
+    assert list(metrics["seeds"]) == ["9"]
+    assert metrics["seeds"]["9"]["epochs"] == 2  # one of each stage
+    assert metrics["params_added"] == 2 * ((12 * 2 + 2 * 8 + 8) + (8 * 2 + 2 * 4 + 4))
+    history = (project.root / f"reports/scratch/history/generated/{cell}.csv").read_text()
+    assert [line.rsplit(",", 1)[1] for line in history.splitlines()] == ["stage", "1", "2"]
+    cells = nbformat.read(project.root / "out.ipynb", as_version=4).cells
+    printed = "".join(
+        out.text for c in cells if c.cell_type == "code" for out in c.outputs if "text" in out
+    )
+    for line in (
+        "model.lora_r = 2: rank = 2",
+        "train.result_save_path = 'result': ignored, results go into the folder of the parameter",
+        "given beside the config: dataset = 'generated', where it has 'movielens'",
+    ):
+        assert line in printed
+
+
+def test_a_released_split_config_gives_those_of_preprocessing(project: Project) -> None:
+    (project.root / "config_age.json").write_text('{"domain_field": "Age", "seed": 5}')
+    more = ("-p", "config", "config_age.json", "-p", "dataset", "generated")
+    project.run("papermill", "notebooks/preprocess.ipynb", "out.ipynb", *more)
+    made = project.root / "data/processed/generated/dataset.json"
+    assert json.loads(made.read_text())["split_seed"] == 5
+
+
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
+        (("config", "none.json"), "Parameter config = 'none.json' is no file, neither from"),
+        (("norm", "ln"), "Parameter norm = 'ln' cannot be used"),
         (("alhpa", "32"), "Unknown parameter alhpa; TrainConfig takes dataset, backbone"),
         (("backbone", "deepfn"), "'deepfn' is not known; it is one of mlp, wdl, nfm"),
         (("dataset", "netflix"), "'netflix' is not known; params.yaml describes movielens"),
@@ -110,6 +151,81 @@ def test_a_killed_run_goes_on_and_ends_the_same(project: Project) -> None:
     assert not list((project.root / ".checkpoints").rglob("*.safetensors"))
     project.run(*command)
     assert metrics_of(project, "deepfm-control-mixed") == resumed
+
+
+TINY_BASELINE = ("-p", "dataset", "generated", "-p", "batch_size", "256", "-p", "threads", "1")
+
+
+def test_baselines_work_alone(project: Project) -> None:
+    more = ("-p", "baseline", "shared_lora", "-p", "dropout", "0.25", "-p", "batch_order")
+    more = (*more, "alternate", "-p", "max_epochs", "1", "-p", "seeds", "3,4")
+    project.run("papermill", "notebooks/baselines.ipynb", "out.ipynb", *TINY_BASELINE, *more)
+    metrics = metrics_of(project, "baseline-shared_lora-alternate")
+    assert sorted(metrics["seeds"]) == ["3", "4"]
+    # One LoRA of 24 -> 256 -> 128 -> 64 with ranks 16, 8 and 4, and biases.
+    assert metrics["params_added"] == 24 * 16 + 17 * 256 + 256 * 8 + 9 * 128 + 128 * 4 + 5 * 64
+
+
+def test_a_killed_baseline_goes_on_and_ends_with_the_same_bytes(project: Project) -> None:
+    settings = ("-p", "baseline", "star", "-p", "max_epochs", "40", "-p", "patience", "40")
+    command = ("papermill", "notebooks/baselines.ipynb", "out.ipynb", *TINY_BASELINE, *settings)
+    _kill_once_there_is(project, command, "*.safetensors")
+    printed = project.run(*command, "--log-output")
+    assert "epoch 1:" not in printed, "the run started anew instead of going on"
+    results = [
+        f"reports/scratch/{part}"
+        for part in (
+            "metrics/generated/baseline-star-mixed.json",
+            "history/generated/baseline-star-mixed.csv",
+            "cells/generated/baseline-star-mixed/weights-seed-1.safetensors",
+        )
+    ]
+    resumed = [(project.root / path).read_bytes() for path in results]
+    assert not list((project.root / ".checkpoints").rglob("*.safetensors"))
+    project.run(*command)
+    assert [(project.root / path).read_bytes() for path in results] == resumed
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        (("baseline", "star2"), "Parameter baseline = 'star2' is not known; it is one of shared_"),
+        (("hidden", "8,4"), "Unknown parameter hidden; BaselineConfig takes dataset, baseline"),
+    ],
+)
+def test_a_wrong_parameter_of_a_baseline_stops_with_a_sentence(
+    project: Project, parameters: tuple[str, str], sentence: str
+) -> None:
+    command = ("papermill", "notebooks/baselines.ipynb", "out.ipynb", "-p", *parameters)
+    assert sentence in " ".join(project.run(*command, check=False).split())
+
+
+def test_a_point_works_alone(project: Project) -> None:
+    more = ("-p", "sweep", "widths", "-p", "alpha", "none", "-p", "max_epochs", "1")
+    project.run("papermill", "notebooks/ablate.ipynb", "out.ipynb", *SMALL, *more)
+    folder = project.root / "reports/scratch/ablations/widths/generated"
+    metrics = json.loads((folder / "mlp-8x4-none.json").read_text())
+    assert metrics["n_domains"] == 2
+    assert metrics["params_added"] == 2 * (8 + 4)  # biases alone
+
+
+def test_a_new_domain_works_alone(project: Project) -> None:
+    more = ("-p", "shares", "0.5", "-p", "max_epochs", "1", "-p", "seeds", "1,2")
+    project.run("papermill", "notebooks/new_domain.ipynb", "out.ipynb", *SMALL, *more)
+    folder = project.root / "reports/scratch/new_domain"
+    metrics = json.loads((folder / "generated/mlp.json").read_text())
+    for seed in ("1", "2"):
+        ways = [way["way"] for way in metrics["seeds"][seed]["ways"]]
+        assert ways == ["none", "adapter", "full"]
+    record = json.loads((folder / "provenance/new_domain/generated/mlp.json").read_text())
+    assert record["training_seconds"]["1"]["full"] > 0
+
+
+def test_ablations_without_results_say_what_to_do(project: Project) -> None:
+    printed = project.run("papermill", "notebooks/ablations.ipynb", "out.ipynb", check=False)
+    assert "2 of 2 files that ablations.alpha in params.yaml asks for are not there" in " ".join(
+        printed.split()
+    )
 
 
 def test_prune_works_alone_and_prepares_its_data(project: Project) -> None:

@@ -12,6 +12,7 @@ from .conftest import Project
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 COMPARED = (
+    "reports/ablations",
     "reports/claims",
     "reports/tables",
     "reports/metrics",
@@ -37,6 +38,8 @@ def test_one_command_makes_every_table_and_figure(reproduced: Project) -> None:
         "mlora_wauc",
         "mlora_comparison",
         "mlora_domain_auc",
+        "mlora_two_stage",
+        "mlora_baselines",
         "lt4rec_data",
         "lt4rec_row_account",
         "lt4rec_floors",
@@ -51,9 +54,17 @@ def test_one_command_makes_every_table_and_figure(reproduced: Project) -> None:
             assert made[f"reports/tables/{table}.{suffix}"]
     for table in ("claims", "claim_tests"):
         assert made[f"reports/claims/{table}.csv"]
+    ablations = ("mlora_alpha", "mlora_domains", "mlora_widths", "mlora_overhead")
+    for table in (*ablations, "mlora_new_domain"):
+        for suffix in ("csv", "md", "tex"):
+            assert made[f"reports/ablations/tables/{table}.{suffix}"]
+    for figure in ("alpha_generated", "domains", "widths_generated", "new_domain_generated"):
+        assert made[f"reports/ablations/figures/{figure}.png"].startswith(b"\x89PNG")
+        assert b"<svg" in made[f"reports/ablations/figures/{figure}.svg"]
     figures = (
         "training_curves_generated_mixed",
         "wauc_generated_mixed",
+        "baselines_generated_mixed",
         "lt4rec_scores_video_logs",
         "lt4rec_overlap_video_logs",
         "lt4rec_fields_video_logs",
@@ -77,6 +88,46 @@ def test_the_wauc_table_has_a_row_per_cell(reproduced: Project) -> None:
         assert float(row["epochs_mean"]) == 2
     params = [int(row["params"]) for row in rows]
     assert params[0] < params[1] < params[2]
+
+
+def test_the_two_stage_table_has_a_row_per_backbone(reproduced: Project) -> None:
+    with (reproduced.root / "reports/tables/mlora_two_stage.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["dataset"], row["backbone"], row["n_seeds"]) == ("generated", "deepfm", "2")
+    assert float(row["two_stage_epochs"]) == 2 * float(row["joint_epochs"]) == 4
+    difference = float(row["two_stage"]) - float(row["joint"])
+    assert float(row["two_stage_minus_joint"]) == pytest.approx(difference, abs=1e-6)
+    path = reproduced.root / "reports/history/generated/deepfm-mlora-mixed-two_stage.csv"
+    with path.open() as file:
+        history = list(csv.DictReader(file))
+    assert [(r["epoch"], r["stage"]) for r in history] == 2 * [
+        ("1", "1"),
+        ("2", "1"),
+        ("3", "2"),
+        ("4", "2"),
+    ]
+
+
+def test_the_baselines_stand_beside_the_backbones(reproduced: Project) -> None:
+    with (reproduced.root / "reports/tables/mlora_baselines.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["kind"], r["model"]) for r in rows] == [
+        ("base", "deepfm"),
+        ("mlora", "deepfm"),
+        ("baseline", "star"),
+        ("baseline", "ple"),
+    ]
+    for row in rows:
+        assert (row["n_seeds"], float(row["epochs_mean"])) == ("2", 2)
+        assert 0.4 < float(row["wauc_mean"]) < 1
+    assert (
+        json.loads(
+            (
+                reproduced.root / "reports/provenance/baselines/generated/baseline-ple-mixed.json"
+            ).read_text()
+        )["seconds"]
+        > 0
+    )
 
 
 def test_the_lt4rec_table_has_a_row_per_method_and_ticket(reproduced: Project) -> None:
@@ -104,6 +155,25 @@ def test_sparse_sharing_takes_the_tickets_that_were_chosen(reproduced: Project) 
         assert choice["kept"] == rounds[str(choice["round"])]["kept"]
         assert metrics["multitask-sparse"]["kept"][task] == choice["kept"]
     assert list(metrics["multitask-sparse"]["seeds"]) == ["1", "2"]
+
+
+def test_sweeps_change_what_they_name(reproduced: Project) -> None:
+    def rows(name: str) -> list[dict]:
+        with (reproduced.root / f"reports/ablations/tables/{name}.csv").open() as file:
+            return list(csv.DictReader(file))
+
+    (alpha,), (domains,), (widths,) = map(rows, ("mlora_alpha", "mlora_domains", "mlora_widths"))
+    assert (alpha["alpha"], domains["n_domains"], widths["hidden"]) == ("32", "2", "8x4")
+    for row in (alpha, domains, widths):
+        assert int(row["n_seeds"]) == 2
+        assert 0.4 < float(row["control"]) < 1
+        assert 0.4 < float(row["mlora"]) < 1
+    assert [row["way"] for row in rows("mlora_new_domain")] == [
+        "none",
+        "adapter",
+        "adapter",
+        "full",
+    ]
 
 
 def test_two_clean_runs_give_the_same_bytes(
@@ -175,6 +245,11 @@ def test_provenance_stands_apart(reproduced: Project) -> None:
     )
     assert record["seconds"] > 0
     assert record["packages"]["torch"]
+    new = json.loads(
+        (reproduced.root / "reports/provenance/new_domain/generated/deepfm.json").read_text()
+    )
+    assert set(new["training_seconds"]) == {"1", "2"}
+    assert set(new["training_seconds"]["1"]) == {"before", "adapter 0.1", "adapter 1.0", "full"}
 
 
 def test_metrics_and_plots_show(reproduced: Project) -> None:

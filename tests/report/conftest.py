@@ -43,8 +43,104 @@ def cell() -> Cell:
             "params_embedding": 11000,
             "params_added": 0 if variant == "base" else 345,
             "seeds": {
-                seed: {"wauc": wauc, "auc": {"female": wauc + 0.125, "male": wauc - 0.125}}
+                seed: {
+                    "wauc": wauc,
+                    "mean_auc": wauc - 0.25,
+                    "auc": {"female": wauc + 0.125, "male": wauc - 0.125},
+                }
                 for seed, wauc in waucs.items()
+            },
+        }
+
+    return make
+
+
+@pytest.fixture
+def baseline(cell: Cell) -> Cell:
+    """Makes the metrics of one baseline's cell from its WAUC per seed."""
+
+    def make(name: str, waucs: dict[str, float], **more: str) -> dict:
+        made = cell("", "base", waucs, **more)
+        return {k: v for k, v in made.items() if k not in ("backbone", "variant")} | {
+            "baseline": name
+        }
+
+    return make
+
+
+@pytest.fixture
+def point() -> Cell:
+    """Makes the metrics of a point of a sweep from its WAUC per seed."""
+
+    def make(
+        alpha: int | str,
+        waucs: dict[str, float],
+        *,
+        dataset: str = "generated",
+        backbone: str = "mlp",
+        hidden: str = "256x128x64",
+        n_domains: int = 2,
+        added: int = 0,
+    ) -> dict:
+        values = list(waucs.values())
+        mean = sum(values) / len(values)
+        squares = sum((value - mean) ** 2 for value in values)
+        return {
+            "dataset": dataset,
+            "backbone": backbone,
+            "alpha": alpha,
+            "hidden": hidden,
+            "n_domains": n_domains,
+            "rows_train": 1000 * n_domains,
+            "n_seeds": len(values),
+            "wauc_mean": mean,
+            "wauc_std": (squares / (len(values) - 1)) ** 0.5 if len(values) > 1 else None,
+            "params": 1000 + added,
+            "params_embedding": 800,
+            "params_added": added,
+            "seeds": {seed: {"wauc": wauc} for seed, wauc in waucs.items()},
+        }
+
+    return make
+
+
+@pytest.fixture
+def new_domain_cell() -> Cell:
+    """Makes the metrics of a new-domain cell from WAUC per seed: none, each share, full."""
+
+    def make(
+        waucs: dict[str, tuple[float, ...]],
+        *,
+        dataset: str = "generated",
+        backbone: str = "mlp",
+        shares: tuple[float, ...] = (0.1, 1.0),
+    ) -> dict:
+        keys = [("none", 0.0), *(("adapter", share) for share in shares), ("full", 1.0)]
+        return {
+            "dataset": dataset,
+            "backbone": backbone,
+            "n_seeds": len(waucs),
+            "seeds": {
+                seed: {
+                    "held_out": {"a": 60, "b": 40},
+                    "known": {"user": 0.25, "item": 1.0},
+                    "ways": [
+                        {
+                            "way": way,
+                            "share": share,
+                            "wauc": value,
+                            "mean_auc": value,
+                            "rows_train": round(500 * share),
+                            "rows_validation": round(100 * share),
+                            "epochs": 0 if way == "none" else 4,
+                            "weights_trained": {"none": 0, "adapter": 70, "full": 900}[way],
+                            "weights_added": 0 if way == "none" else 70,
+                            "auc": {"a": value, "b": value},
+                        }
+                        for (way, share), value in zip(keys, values, strict=True)
+                    ],
+                }
+                for seed, values in waucs.items()
             },
         }
 

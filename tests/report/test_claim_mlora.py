@@ -6,8 +6,14 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from mlorakit.report.claim_mlora import mlora_minus, overhead
+from mlorakit.report.claim_mlora import (
+    mlora_minus,
+    multiply_adds_added,
+    new_domain,
+    overhead,
+)
 from mlorakit.report.claim_numbers import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Finding, Numbers
+from mlorakit.report.new_domain_tables import new_domains
 from mlorakit.report.tables import comparison, wauc
 
 Cell = Callable[..., dict]
@@ -90,3 +96,45 @@ def test_without_data_sets_nothing_is_found() -> None:
         {"mlora_comparison": pd.DataFrame(), "mlora_wauc": pd.DataFrame()}, sparse=None, files=()
     )
     assert mlora_minus("base", nothing) == overhead(True, nothing) == []
+
+
+def test_multiply_adds_are_compared_with_the_bound() -> None:
+    table = pd.DataFrame(
+        [
+            {"dataset": "generated", "backbone": "mlp", "share_of_multiply_adds": 0.0999},
+            {"dataset": "generated", "backbone": "wdl", "share_of_multiply_adds": 0.1},
+        ]
+    )
+    small, large = multiply_adds_added(Numbers({"mlora_overhead": table}, sparse=None, files=()))
+    assert (small.subject, small.value, small.verdict) == ("MLP", 0.0999, SUPPORTED)
+    assert (large.subject, large.verdict) == ("WDL", NOT_SUPPORTED)
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ([0.25, 0.2501, 0.2499], SUPPORTED),
+        ([-0.25, -0.2501, -0.2499], NOT_SUPPORTED),
+        ([0.25, -0.25, 0.5], UNDECIDED),
+        ([0.25], UNDECIDED),
+    ],
+)
+def test_seeds_decide_on_adapters_of_all_rows(
+    gains: list[float], verdict: str, new_domain_cell: Cell
+) -> None:
+    # With a tenth of the rows an adapter loses, which is not the question.
+    waucs = {str(seed): (0.5, 0.4, 0.5 + gain, 0.9) for seed, gain in enumerate(gains)}
+    table = new_domains([new_domain_cell(waucs)])
+    (found,) = new_domain(Numbers({"mlora_new_domain": table}, sparse=None, files=()))
+    assert found.value == pytest.approx(sum(gains) / len(gains))
+    assert (found.n_seeds, found.verdict) == (len(gains), verdict)
+
+
+def test_new_domains_without_both_classes_decide_nothing(new_domain_cell: Cell) -> None:
+    table = new_domains([new_domain_cell({"1": (None, None, None, None)})])
+    assert new_domain(Numbers({"mlora_new_domain": table}, sparse=None, files=())) == []
+
+
+def test_ablations_that_were_not_run_find_nothing() -> None:
+    nothing = Numbers({}, sparse=None, files=())
+    assert multiply_adds_added(nothing) == new_domain(nothing) == []

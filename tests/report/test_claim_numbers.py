@@ -32,6 +32,18 @@ def test_what_was_not_made_is_left_out(tmp_path: Path) -> None:
     assert found.sparse == {"weights": 5}
 
 
+def test_a_table_is_taken_from_the_first_folder_that_has_it(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, names in ((first, ("mlora_wauc",)), (second, ("mlora_wauc", "mlora_overhead"))):
+        folder.mkdir()
+        for name in names:
+            (folder / f"{name}.csv").write_text(f"where\n{folder.name}\n")
+    found = read_numbers(first, tmp_path, second)
+    assert found.rows("mlora_wauc") == [{"where": "first"}]
+    assert found.rows("mlora_overhead") == [{"where": "second"}]
+    assert [path.parent.name for path in found.files] == ["first", "second"]
+
+
 @pytest.mark.parametrize(
     ("value", "p", "verdict"),
     [

@@ -1,0 +1,57 @@
+"""One cell of the multi-domain baselines: a data set, a baseline and a batch order, over seeds."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from mlorakit import paths
+from mlorakit.baseline_config import BaselineConfig
+from mlorakit.cells import SeedResult, fit_seed
+from mlorakit.data.dataset import MultiDomainData
+from mlorakit.models import Backbone
+from mlorakit.models.baselines import BASELINE_SETTINGS, build_baseline, mamdr_sizes
+from mlorakit.models.baselines_networks import BaselineSettings
+from mlorakit.training import EpochRecord, FitSettings, Pace
+
+
+def settings_of(config: BaselineConfig) -> BaselineSettings:
+    """The baseline's sizes, dropout and learning rate, with the config's choices made."""
+    sizes = config.sizes
+    if sizes == "auto":
+        sizes = mamdr_sizes(paths.params()["datasets"][config.dataset])
+    settings = BASELINE_SETTINGS[sizes][config.baseline]
+    if config.dropout != "mamdr":
+        settings = replace(settings, dropout=config.dropout)
+    if config.learning_rate != "mamdr":
+        settings = replace(settings, learning_rate=config.learning_rate)
+    return settings
+
+
+def make_baseline(config: BaselineConfig, data: MultiDomainData, seed: int) -> Backbone:
+    """The cell's model with a seed's initial weights."""
+    return build_baseline(
+        config.baseline,
+        field_sizes=data.field_sizes,
+        n_domains=data.n_domains,
+        settings=settings_of(config),
+        embedding_size=config.embedding_size,
+        seed=seed,
+    )
+
+
+def run_seed(
+    config: BaselineConfig,
+    data: MultiDomainData,
+    seed: int,
+    on_epoch: Callable[[EpochRecord, Pace], None] = lambda record, pace: None,
+) -> SeedResult:
+    """Train and evaluate one seed of a baseline; see `mlorakit.cells.fit_seed`."""
+    settings = FitSettings(
+        seed=seed,
+        batch_order=config.batch_order,
+        batch_size=config.batch_size,
+        learning_rate=settings_of(config).learning_rate,
+        l2=config.l2,
+        patience=config.patience,
+        max_epochs=config.max_epochs,
+    )
+    return fit_seed(config, data, settings, lambda: make_baseline(config, data, seed), on_epoch)

@@ -1,0 +1,168 @@
+"""The parameter `config` of train.ipynb and preprocess.ipynb: a config of MLoRA's released code.
+
+Its values take the place of the notebook's defaults; parameters that papermill injects, and
+defaults that were edited by hand, take the place of both.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from mlorakit import paths
+from mlorakit.config import ParameterError, PreprocessConfig, TrainConfig
+from mlorakit.config_base import notebook_parameters
+from mlorakit.data.row_sources import ROW_SOURCES
+from mlorakit.released_config import ReleasedConfig, read_released_config
+from mlorakit.released_keys import DECIDES
+from mlorakit.released_split import read_released_split
+
+Lines = list[str]
+
+
+def train_parameters(cells: list[str], namespace: dict[str, Any]) -> tuple[TrainConfig, Lines]:
+    """The parameters of train.ipynb, and what became of a released config's keys, a line each.
+
+    Args:
+        cells: sources of the executed cells, IPython's `In`.
+        namespace: the notebook's globals.
+
+    Raises:
+        ParameterError: an unknown parameter or value; the file of `config` is missing, or says
+            something that cannot be done.
+    """
+    path, defaults, given = _parameters(TrainConfig, cells, namespace)
+    if path is None:
+        return TrainConfig.of(**defaults | given), []
+    released = read_released_config(path)
+    values = dict(released.values)
+    lines = [f"{path.name}, key by key:", *_keys_of(released)]
+    lines += [f"note: {note}" for note in released.notes]
+    lines += _overridden(released.values, given)
+    if "alpha" in given and "rank" not in given and "rank" in values:
+        # A rank would leave alpha without effect.
+        lines.append(f"rank = {values.pop('rank')!r} of the config gives way to alpha")
+    return TrainConfig.of(**defaults | values | given), lines
+
+
+def preprocess_parameters(
+    cells: list[str], namespace: dict[str, Any]
+) -> tuple[PreprocessConfig, Lines]:
+    """The parameters of preprocess.ipynb, and what became of a split config's keys, a line each.
+
+    The data set is the one that params.yaml describes as the config does.
+
+    Args:
+        cells: sources of the executed cells, IPython's `In`.
+        namespace: the notebook's globals.
+
+    Raises:
+        ParameterError: see `train_parameters`; or params.yaml has no such data set.
+    """
+    path, defaults, given = _parameters(PreprocessConfig, cells, namespace)
+    if path is None:
+        return PreprocessConfig.of(**defaults | given), []
+    released = read_released_split(path)
+    values: dict[str, Any] = {}
+    if "dataset" not in given:
+        values["dataset"] = _dataset_like(path, released.description)
+    if released.split_seed is not None:
+        values["split_seed"] = released.split_seed
+    lines = [f"{path.name}, key by key:"]
+    for key, value in released.content.items():
+        if key in released.ignored:
+            lines.append(f"{key} = {value!r}: ignored, {released.ignored[key]}")
+        elif key == "seed":
+            lines.append(f"seed = {value!r}: split_seed")
+        else:
+            lines.append(f"{key} = {value!r}: describes the data set")
+    described = ", ".join(f"{key}: {value}" for key, value in released.description.items())
+    lines.append(f"the data set is {{{described}}}")
+    return PreprocessConfig.of(**defaults | values | given), lines + _overridden(values, given)
+
+
+def find_config(name: str) -> Path:
+    """The file of a config, given from the current folder or from the project's root.
+
+    Raises:
+        ParameterError: it is in neither.
+    """
+    wanted = Path(name).expanduser()
+    for folder in (Path.cwd(), paths.root()):
+        if (folder / wanted).is_file():
+            return folder / wanted
+    raise ParameterError(
+        f"Parameter config = {name!r} is no file, neither from {Path.cwd()} nor from the project's "
+        f"root {paths.root()}; give the path of a JSON file."
+    )
+
+
+def _parameters(
+    kind: type[TrainConfig] | type[PreprocessConfig], cells: list[str], namespace: dict[str, Any]
+) -> tuple[Path | None, dict[str, Any], dict[str, Any]]:
+    """The config's file if there is one, the notebook's defaults, and what was set by hand."""
+    defaults, injected = notebook_parameters(cells, namespace)
+    name = (defaults | injected).get("config", "")
+    if not isinstance(name, str):
+        raise ParameterError(f"Parameter config = {name!r} is no path; give that of a JSON file.")
+    defaults.pop("config", None)
+    injected.pop("config", None)
+    edited = {
+        key: value
+        for key, value in defaults.items()
+        if getattr(kind.of(**{key: value}), key) != getattr(kind.of(), key)
+    }
+    return find_config(name) if name else None, defaults, edited | injected
+
+
+def _keys_of(released: ReleasedConfig) -> Lines:
+    """A line per key of the file."""
+    lines = []
+    for key, value in released.content.items():
+        if key in released.ignored:
+            lines.append(f"{key} = {value!r}: ignored, {released.ignored[key]}")
+            continue
+        decides = [
+            f"{parameter} = {released.values[parameter]!r}"
+            for parameter, keys in DECIDES.items()
+            if key in keys and parameter in released.values
+        ]
+        lines.append(f"{key} = {value!r}: {', '.join(decides) or 'as it is here anyway'}")
+    return lines
+
+
+def _overridden(values: dict[str, Any], given: dict[str, Any]) -> Lines:
+    """A line per parameter that was set beside the config."""
+    return [
+        f"given beside the config: {name} = {value!r}"
+        + (f", where it has {values[name]!r}" if name in values else "")
+        for name, value in sorted(given.items())
+    ]
+
+
+def _dataset_like(path: Path, description: dict[str, Any]) -> str:
+    """The data set in params.yaml that means the same as a description.
+
+    Raises:
+        ParameterError: there is none, or the description cannot be used.
+    """
+    try:
+        wanted = _spec(description)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ParameterError(f"{path}: {message}.") from None
+    for name, described in paths.params()["datasets"].items():
+        try:
+            if _spec(described) == wanted:
+                return name
+        except (ValidationError, KeyError):
+            continue  # which its own use will say
+    line = ", ".join(f"{key}: {value}" for key, value in description.items())
+    raise ParameterError(
+        f"{path} describes a data set that params.yaml does not; add one under datasets as "
+        f"{{{line}}}."
+    )
+
+
+def _spec(description: dict[str, Any]) -> Any:
+    return TypeAdapter(ROW_SOURCES[description["source"]][0]).validate_python(description)
