@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numba
 import pytest
 import torch
 import yaml
@@ -21,6 +22,7 @@ from mlorakit.kernels.groups import group_rows
 ROOT = Path(__file__).resolve().parent.parent
 
 torch.set_num_threads(1)
+numba.set_num_threads(1)
 # The same examples in every run, and no folder of earlier failures.
 settings.register_profile("mlorakit", derandomize=True, deadline=None, max_examples=30)
 settings.load_profile("mlorakit")

@@ -164,7 +164,8 @@ def test_a_dropped_domain_leaves_the_others_as_they_are() -> None:
     expected = [logits(model, domain) for domain in (0, 2)]
     drop_domain(model, 1)
     for domain, value in enumerate(expected):
-        assert torch.equal(logits(model, domain, 2), value)
+        # Fewer domains may be merged at fewer rows, so sums come in another order.
+        torch.testing.assert_close(logits(model, domain, 2), value)
     drop_domain(model, 1)
     with pytest.raises(AdapterError, match="a single domain, which cannot be dropped"):
         drop_domain(model, 0)

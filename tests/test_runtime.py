@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numba
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from mlorakit.runtime import prepare
 def one_thread() -> Iterator[None]:
     yield
     torch.set_num_threads(1)
+    numba.set_num_threads(1)
 
 
 @pytest.fixture
@@ -25,9 +27,12 @@ def test_without_cuda_the_cpu_computes(device: str) -> None:
     assert prepare(device, threads=1) == torch.device("cpu")
 
 
-def test_torch_computes_with_the_threads_asked_for() -> None:
-    prepare("cpu", threads=2)
-    assert torch.get_num_threads() == 2
+@pytest.mark.parametrize("threads", [1, 2, 10_000])
+def test_the_kernels_get_the_threads_asked_for_and_torch_one(threads: int) -> None:
+    torch.set_num_threads(2)
+    prepare("cpu", threads)
+    assert numba.get_num_threads() == min(threads, numba.config.NUMBA_NUM_THREADS)
+    assert torch.get_num_threads() == 1
 
 
 @pytest.mark.usefixtures("no_cuda")

@@ -166,12 +166,11 @@ def bi_interaction_backward(e, grad, of_e):  # type: ignore[no-untyped-def]
 
 
 @serial
-def _adam(grad, p, m, v, size, root, decay, first, second, eps):  # type: ignore[no-untyped-def]
-    one = p.dtype.type(1)
+def _adam(grad, p, m, v, size, root, decay, betas, rests, eps):  # type: ignore[no-untyped-def]
     for i in range(p.size):
         g = grad[i] + decay * p[i]
-        m[i] = first * m[i] + (one - first) * g
-        v[i] = second * v[i] + (one - second) * g * g
+        m[i] = betas[0] * m[i] + rests[0] * g
+        v[i] = betas[1] * v[i] + rests[1] * g * g
         p[i] -= size * m[i] / (np.sqrt(v[i]) * root + eps)
 
 
@@ -182,7 +181,9 @@ def adam(grad, p, m, v, step, rate, decay, beta1, beta2, eps):  # type: ignore[n
     real = p.dtype.type
     size = real(rate / (1 - beta1 ** step[0]))
     root = real(1 / np.sqrt(1 - beta2 ** step[0]))
-    _adam(grad, p, m, v, size, root, real(decay), real(beta1), real(beta2), real(eps))
+    # The differences from 1 are taken before rounding, else v is off by 1e-5 of itself.
+    betas, rests = (real(beta1), real(beta2)), (real(1 - beta1), real(1 - beta2))
+    _adam(grad, p, m, v, size, root, real(decay), betas, rests, real(eps))
 
 
 @parallel
@@ -192,10 +193,10 @@ def adam_in_parts(grad, p, m, v, step, rate, decay, beta1, beta2, eps):  # type:
     real = p.dtype.type
     size = real(rate / (1 - beta1 ** step[0]))
     root = real(1 / np.sqrt(1 - beta2 ** step[0]))
+    betas, rests = (real(beta1), real(beta2)), (real(1 - beta1), real(1 - beta2))
     parts = (p.size + PART - 1) // PART
     for part in numba.prange(parts):
         own = slice(part * PART, min((part + 1) * PART, p.size))
         _adam(
-            grad[own], p[own], m[own], v[own], size, root, real(decay), real(beta1), real(beta2),
-            real(eps),
+            grad[own], p[own], m[own], v[own], size, root, real(decay), betas, rests, real(eps)
         )  # fmt: skip

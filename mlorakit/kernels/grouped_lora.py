@@ -75,6 +75,6 @@ def _side_by_side(x: Tensor, a: Tensor, b: Tensor, groups: DomainGroups) -> Tens
     At these sizes a GPU pays for launches rather than for arithmetic.
     """
     own = groups.own.to(x.dtype).unsqueeze(2)  # (B, D, 1)
-    down = (x @ a.flatten(0, 1).T).view(*own.shape[:2], -1)  # (B, D, R)
+    down = (x @ a.flatten(0, 1).T).view(*own.shape[:2], a.shape[1])  # (B, D, R)
     own = torch.cat((down * own, own), 2)  # (B, D, R + 1)
     return own.flatten(1) @ b.flatten(0, 1)

@@ -14,8 +14,8 @@ _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
 _HASH = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()[:16]
 numba.config.CACHE_DIR = str(Path(__file__).parent / "__pycache__" / _HASH)
 
-# Sums may be taken in another order than written, the same in every run. Numbers may be NaN, so a
-# fit that diverges is seen to.
+# Sums may be taken in another order than written, the same in every run; numbers may be NaN, so
+# that a fit that diverges is seen to.
 _FASTMATH = {"reassoc", "nsz", "arcp", "contract"}
 _njit = partial(numba.njit, cache=True, fastmath=_FASTMATH, error_model="numpy", nogil=True)
 

@@ -29,7 +29,7 @@ def times(function, x, w, y, beta):  # type: ignore[no-untyped-def]
 
 @serial
 def transposed_times(function, g, x, y, beta):  # type: ignore[no-untyped-def]
-    """Y = g^T x; g (M, N), x (M, K), y (N, K)."""
+    """Y = g^T x + beta y; g (M, N), x (M, K), y (N, K)."""
     m, n, k = g.shape[0], g.shape[1], x.shape[1]
     b, a, c = x.ctypes.data, g.ctypes.data, y.ctypes.data
     sgemm(function, _N, _T, k, n, m, b, k, a, n, np.float32(beta), c, k)

@@ -114,3 +114,45 @@ def test_evaluation_keeps_the_order_of_the_rows(size: int) -> None:
     assert all(len(batch) == size for batch in batches[:-1])
     for batch in batches:
         assert_consistent(batch)
+
+
+@ORDERS
+def test_a_split_without_rows_has_no_batches(order: str) -> None:
+    assert batches_of(rows_of(0, 0), order) == []
+    assert list(evaluation_batches(rows_of(0, 0), 16)) == []
+
+
+@ORDERS
+def test_batches_are_those_of_a_sort_by_domain_of_the_generators_order(order: str) -> None:
+    generator = torch.Generator().manual_seed(3)
+    ends = [0, *ROWS.groups.ends.tolist()]
+    if order == "mixed":
+        parts = list(torch.randperm(100, generator=generator).split(16))
+    else:
+        parts = []
+        for d in torch.randperm(4, generator=generator).tolist():
+            count = ends[d + 1] - ends[d]
+            parts += (ends[d] + torch.randperm(count, generator=generator)).split(16)
+    expected = [
+        part[torch.argsort(ROWS.groups.domain[part], stable=True)].tolist()
+        for part in parts
+        if len(part)
+    ]
+    assert [b.ids.flatten().tolist() for b in batches_of(ROWS, order, seed=3)] == expected
+
+
+@ORDERS
+def test_an_epoch_leaves_its_split_as_it_is(order: str) -> None:
+    rows = rows_of(30, 0, 7, 63)
+    before = [x.clone() for x in (rows.ids, rows.label, rows.groups.domain, rows.groups.ends)]
+    batches_of(rows, order)
+    after = (rows.ids, rows.label, rows.groups.domain, rows.groups.ends)
+    assert all(map(torch.equal, after, before))
+
+
+@ORDERS
+def test_batches_fit_the_compiled_kernels(order: str) -> None:
+    for batch in batches_of(ROWS, order):
+        assert batch.ids.is_contiguous()
+        assert batch.groups.ends.is_contiguous()
+        assert batch.groups.ends.dtype == batch.groups.domain.dtype == torch.int64

@@ -107,6 +107,37 @@ def test_evaluation_computes_the_same() -> None:
     assert torch.equal(evaluated, grouped_linear(*arguments, groups))
 
 
+@pytest.mark.parametrize("part", range(4))
+def test_values_may_lie_in_memory_in_any_order(part: int) -> None:
+    groups = groups_of([5, 0, 6])
+    arguments = random_arguments([5, 0, 6], 3, 4, bias=True)
+    upstream = torch.randn(11, 4, generator=torch.Generator().manual_seed(1))
+    expected = torch.autograd.grad(grouped_linear(*arguments, groups), arguments, upstream)
+    together = [*arguments, upstream]
+    together[part] = together[part].detach().mT.contiguous().mT.requires_grad_(part < 3)
+    *arguments, upstream = together
+    found = torch.autograd.grad(grouped_linear(*arguments, groups), arguments, upstream)
+    assert all(map(torch.equal, found, expected))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_batch_may_be_empty(bias: bool) -> None:
+    arguments = random_arguments([0, 0], 4, 3, bias)
+    out, of_x, *of_weights = output_and_gradients(grouped_linear, arguments, groups_of([0, 0]))
+    assert out.shape == (0, 3)
+    assert of_x.shape == (0, 4)
+    assert not any(gradient.any() for gradient in of_weights)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_number_of_threads_changes_no_bit(
+    bias: bool, one_and_two_threads: Callable[[Callable[[], list[Tensor]]], None]
+) -> None:
+    counts = [700, 0, 31, 1, 900]
+    groups, arguments = groups_of(counts), random_arguments(counts, 24, 31, bias)
+    one_and_two_threads(lambda: output_and_gradients(grouped_linear, arguments, groups))
+
+
 def product_arguments(
     counts: list[int], n_in: int, n_out: int, dtype: torch.dtype = torch.float32
 ) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""The linear map by oneDNN against PyTorch's own, forward and backward."""
+"""The linear map in shards against PyTorch's own, forward and backward."""
 
 from collections.abc import Callable
 
@@ -9,42 +9,50 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mlorakit.kernels import linear as module
-from mlorakit.kernels.linear import linear, weight_gradient
+from mlorakit.kernels.linear import linear
 
 Sizes = st.tuples(st.integers(1, 70), st.integers(1, 40), st.integers(1, 40))
+
+
+def random_arguments(rows: int, n_in: int, n_out: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((rows, n_in), (n_out, n_in), (n_out,))
+    return [torch.randn(shape, generator=generator) for shape in shapes]
 
 
 def output_and_gradients(function: Callable[..., Tensor], *arguments: Tensor) -> list[Tensor]:
     arguments = tuple(argument.clone().requires_grad_() for argument in arguments)
     out = function(*arguments)
-    upstream = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)
+    upstream = torch.randn(out.shape, generator=torch.Generator().manual_seed(1)).to(out.dtype)
     return [out.detach(), *torch.autograd.grad(out, arguments, upstream)]
 
 
-@pytest.mark.parametrize("onednn", [True, False])
 @pytest.mark.parametrize("with_bias", [True, False])
 @given(sizes=Sizes)
 @example(sizes=(1024, 24, 256))  # the shapes of the MLP
 @example(sizes=(1024, 256, 128))
+@example(sizes=(1024, 64, 1))  # and of its head
+@example(sizes=(5001, 13, 7))  # nine shards
 @example(sizes=(1, 1, 1))
-def test_it_is_torchs_linear_map(
-    onednn: bool, with_bias: bool, sizes: tuple[int, int, int]
-) -> None:
-    if onednn and not module._HAS_ONEDNN:
-        pytest.skip("This build of PyTorch has no oneDNN.")
+def test_it_is_torchs_linear_map(with_bias: bool, sizes: tuple[int, int, int]) -> None:
     rows, n_in, n_out = sizes
-    generator = torch.Generator().manual_seed(0)
-    x, weight, bias = (
-        torch.randn(shape, generator=generator) for shape in ((rows, n_in), (n_out, n_in), (n_out,))
-    )
-    arguments = (x, weight, bias)[: 3 if with_bias else 2]
+    arguments = random_arguments(rows, n_in, n_out)[: 3 if with_bias else 2]
     exact = [argument.double() for argument in arguments]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_BY_ONEDNN", onednn)
-        ours = output_and_gradients(linear, *arguments)
+    ours = output_and_gradients(linear, *arguments)
     for mine, theirs in zip(ours, output_and_gradients(F.linear, *exact), strict=True):
-        torch.testing.assert_close(mine.double(), theirs, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(mine.double(), theirs, rtol=1e-4, atol=1e-3)
+
+
+def test_two_rows_by_hand() -> None:
+    x = torch.tensor([[1.0, 2.0], [3.0, -1.0]]).requires_grad_()
+    weight = torch.tensor([[1.0, 1.0], [0.0, 2.0], [5.0, 0.0]]).requires_grad_()
+    bias = torch.tensor([10.0, 20.0, 30.0]).requires_grad_()
+    out = linear(x, weight, bias)
+    assert out.tolist() == [[13, 24, 35], [12, 18, 45]]
+    out.backward(torch.tensor([[1.0, 0.0, 2.0], [0.0, 1.0, 0.0]]))
+    assert x.grad.tolist() == [[11, 1], [0, 2]]
+    assert weight.grad.tolist() == [[1, 2], [3, -1], [2, 4]]
+    assert bias.grad.tolist() == [1, 1, 2]
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
@@ -56,16 +64,55 @@ def test_gradients_are_those_of_finite_differences() -> None:
     assert torch.autograd.gradcheck(linear, arguments)
 
 
-@pytest.mark.parametrize("onednn", [module._HAS_ONEDNN, False])
-@pytest.mark.parametrize(("n_in", "n_out"), [(3, 7), (7, 3)])
-def test_a_weights_gradient_lies_in_memory_as_the_weight_does(
-    n_in: int, n_out: int, onednn: bool, monkeypatch: pytest.MonkeyPatch
+def test_a_weights_gradient_lies_in_memory_as_the_weight_does() -> None:
+    x, weight, _ = random_arguments(2000, 3, 7)
+    weight.requires_grad_()
+    linear(x, weight).sum().backward()
+    assert weight.grad.is_contiguous()
+
+
+@pytest.mark.parametrize("part", ["x", "weight", "bias", "upstream"])
+def test_values_may_lie_in_memory_in_any_order(part: str) -> None:
+    x, weight, bias = random_arguments(20, 5, 4)
+    if part == "x":
+        x = x.t().contiguous().t()
+    if part == "weight":
+        weight = weight.t().contiguous().t()
+    if part == "bias":
+        bias = bias.repeat_interleave(2)[::2]
+    expected = output_and_gradients(F.linear, *(t.double() for t in (x, weight, bias)))
+    leaves = [t.detach().requires_grad_() for t in (x, weight, bias)]
+    out = linear(*leaves)
+    upstream = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
+    if part == "upstream":
+        upstream = upstream.t().contiguous().t()
+    found = [out.detach(), *torch.autograd.grad(out, leaves, upstream)]
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("needed", [(0,), (1,), (2,), (0, 2), (0, 1)])
+def test_a_gradient_that_nobody_needs_changes_no_other(needed: tuple[int, ...]) -> None:
+    arguments = random_arguments(2000, 5, 4)
+    upstream = torch.linspace(-1, 1, 8000).view(2000, 4)
+    leaves = [t.clone().requires_grad_() for t in arguments]
+    expected = torch.autograd.grad(linear(*leaves), leaves, upstream)
+    some = [t.clone().requires_grad_(i in needed) for i, t in enumerate(arguments)]
+    found = torch.autograd.grad(linear(*some), [some[i] for i in needed], upstream)
+    assert all(torch.equal(g, expected[i]) for g, i in zip(found, needed, strict=True))
+
+
+def test_nan_passes_through() -> None:
+    x, weight, bias = random_arguments(4, 3, 2)
+    x[2, 1] = torch.nan
+    assert linear(x, weight, bias).isnan().all(1).tolist() == [False, False, True, False]
+
+
+def test_the_number_of_threads_changes_no_bit(
+    one_and_two_threads: Callable[[Callable[[], list[Tensor]]], None],
 ) -> None:
-    monkeypatch.setattr(module, "_BY_ONEDNN", onednn)
-    gradient = weight_gradient(torch.ones(5, n_in), torch.ones(5, n_out))
-    assert gradient.shape == (n_out, n_in)
-    assert gradient.is_contiguous()
-    assert (gradient == 5).all()
+    arguments = random_arguments(5001, 24, 31)
+    one_and_two_threads(lambda: output_and_gradients(linear, *arguments))
 
 
 def test_a_batch_may_be_empty() -> None:

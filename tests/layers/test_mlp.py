@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mlorakit.kernels.dropout import scaled_mask
+from mlorakit.kernels.dropout import draw_keys, keep_mask
 from mlorakit.kernels.groups import DomainGroups, group_rows
 from mlorakit.layers.mlp import MLP, Dense, DomainLoRA, lora_rank
 
@@ -79,11 +79,10 @@ def test_without_rank_only_the_domain_bias_is_added() -> None:
 
 def test_the_default_drops_after_relu() -> None:
     layer, x, groups = random_layer(rank=2, dropout_on_shared=False)
-    x, groups = groups.tiles.pad(x), groups.padded  # so that no mask is drawn for padding beside
     torch.manual_seed(1)
     out = layer(x, groups)
     torch.manual_seed(1)
-    keep = scaled_mask(out.shape, 0.5, out.device) / 2
+    keep = keep_mask(len(out), out.shape[1], 0.5, draw_keys(1)[0])
     h = torch.relu(layer.shared(x) + layer.domain_term(x, groups))
     torch.testing.assert_close(out, 2 * h * keep)
 
@@ -93,11 +92,11 @@ def test_the_released_position_drops_on_the_shared_path_alone() -> None:
     torch.manual_seed(1)
     out = layer(x, groups)
     torch.manual_seed(1)
-    keep = scaled_mask(out.shape, 0.5, out.device) / 2
+    keep = keep_mask(len(out), out.shape[1], 0.5, draw_keys(1)[0])
     expected = torch.relu(2 * layer.shared(x) * keep + layer.domain_term(x, groups))
     torch.testing.assert_close(out, expected)
     own = torch.relu(layer.domain_term(x, groups))
-    dropped = keep == 0
+    dropped = ~keep
     torch.testing.assert_close(out[dropped], own[dropped])
     assert (own[dropped] > 0).any()  # a dropped element keeps its domain's term
 
@@ -109,7 +108,7 @@ def test_both_positions_agree_without_a_term_of_the_domain() -> None:
         layer, x, groups = random_layer(rank=0, dropout_on_shared=dropout_on_shared)
         nn.init.zeros_(layer.domain_bias)
         torch.manual_seed(1)
-        outs.append(layer(groups.tiles.pad(x), groups.padded))  # the same masks for both
+        outs.append(layer(x, groups))  # the same masks for both
     torch.testing.assert_close(*outs)
     assert (outs[0] > 0).any()
 
@@ -157,7 +156,7 @@ def test_shared_weights_start_glorot_normal_without_bias() -> None:
 def test_an_mlp_of_adapted_layers_is_the_layers_one_after_the_other(
     n_domains: int, dropout_on_shared: bool, rank: int
 ) -> None:
-    # The MLP pads the batch to tiles once; each layer alone pads for itself, or does not.
+    # The MLP computes all layers in one call; each layer alone in a call of its own.
     torch.manual_seed(0)
     mlp = MLP(
         5, (7, 6), lambda a, b: DomainLoRA(a, b, n_domains, rank, 0.5, dropout_on_shared)
@@ -191,3 +190,55 @@ def test_mlp_chains_its_layers() -> None:
     assert widths == [(2, 3), (3, 4), (4, 1)]
     # 1 + 2 = 3, in three places; 9, in four; 36.
     assert mlp(torch.tensor([[1.0, 2.0]]), TWO_DOMAINS).tolist() == [[36]]
+
+
+def test_an_mlp_draws_the_masks_of_its_layers_at_once() -> None:
+    torch.manual_seed(0)
+    mlp = MLP(5, (7, 6), lambda a, b: Dense(a, b, p=0.5))
+    x = torch.randn(40, 5)
+    groups = group_rows(torch.zeros(40, dtype=torch.int64), 1)[1]
+    torch.manual_seed(1)
+    out = mlp(x, groups)
+    torch.manual_seed(1)
+    expected = x
+    for layer, key in zip(mlp.layers, draw_keys(2), strict=True):
+        keep = keep_mask(40, layer.shared.out_features, 0.5, key)
+        expected = 2 * keep * torch.relu(layer.shared(expected))
+    torch.testing.assert_close(out, expected)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_an_mlp_without_layers_gives_its_input_back(training: bool) -> None:
+    assert MLP(2, (), lambda a, b: Dense(a, b, p=0.5)).train(training)(X, TWO_DOMAINS) is X
+
+
+def test_layers_of_other_kinds_or_probabilities_are_taken_one_by_one() -> None:
+    class Twice(Dense):
+        def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
+            return 2 * super().forward(x, groups)
+
+    torch.manual_seed(0)
+    mlp = MLP(2, (3, 3), lambda a, b: Dense(a, b, p=0.0))
+    expected = mlp(X, TWO_DOMAINS)
+    twice = Twice(3, 3, p=0.0)
+    twice.load_state_dict(mlp.layers[1].state_dict())
+    mlp.layers[1] = twice
+    torch.testing.assert_close(mlp(X, TWO_DOMAINS), 2 * expected)
+    mlp.layers[1] = Dense(3, 3, p=0.999999)
+    nn.init.ones_(mlp.layers[1].shared.weight)
+    assert not mlp(X, TWO_DOMAINS).any()  # dropped, with its own probability
+
+
+@pytest.mark.parametrize("rank", [None, 0, 2])
+def test_double_precision_computes_the_same(rank: int | None) -> None:
+    torch.manual_seed(0)
+    layer = Dense(5, 7, 0.5) if rank is None else DomainLoRA(5, 7, 3, rank, 0.5, False)
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter)
+    order, groups = group_rows(torch.randint(3, (40,)), 3)
+    x = torch.randn(40, 5)[order]
+    torch.manual_seed(1)
+    out = layer(x, groups)
+    torch.manual_seed(1)
+    exact = layer.double()(x.double(), groups)
+    torch.testing.assert_close(out.double(), exact, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,203 @@
+"""Adam's compiled step against PyTorch's, which is not fused."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mlorakit.kernels import compiled
+from mlorakit.kernels.adam import Adam
+
+LONG = 8 * compiled.PART + 12345  # taken by several threads, the last part not whole
+SHAPES = [(7,), (3, 5), (2, 3, 4), (1,), (), (LONG // 5, 5)]
+
+
+def random_parameters(shapes: list[tuple[int, ...]] = SHAPES) -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(0)
+    return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+
+
+def plain_adam(params: list[nn.Parameter] | list[dict], lr: float = 0.01) -> torch.optim.Adam:
+    return torch.optim.Adam(params, lr=lr, fused=False, foreach=False)
+
+
+def decayed(params: list[nn.Parameter]) -> list[dict]:
+    """Two groups, one with weight decay."""
+    return [{"params": params[::2], "weight_decay": 0.02}, {"params": params[1::2]}]
+
+
+def take_steps(
+    optimizer: torch.optim.Adam, params: list[nn.Parameter], steps: range, scale: float = 1.0
+) -> None:
+    for step in steps:
+        generator = torch.Generator().manual_seed(1 + step)
+        for p in params:
+            p.grad = scale * torch.randn(p.shape, generator=generator)
+        optimizer.step()
+
+
+def assert_alike(ours: list[nn.Parameter], theirs: list[nn.Parameter]) -> None:
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine.data, other.data, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e4])
+def test_steps_are_those_of_torch(scale: float) -> None:
+    ours, theirs = random_parameters(), random_parameters()
+    take_steps(Adam(decayed(ours), lr=0.01), ours, range(12), scale)
+    take_steps(plain_adam(decayed(theirs)), theirs, range(12), scale)
+    assert_alike(ours, theirs)
+
+
+def test_a_first_step_by_hand() -> None:
+    # Moments over their corrections are g and g^2, so a step is the rate against the sign of g.
+    p = nn.Parameter(torch.tensor([1.0, 2.0, 3.0]))
+    optimizer = Adam([p], lr=0.1)
+    p.grad = torch.tensor([5.0, -0.5, 0.0])
+    optimizer.step()
+    assert p.tolist() == pytest.approx([0.9, 2.1, 3.0])
+    state = optimizer.state[p]
+    assert state["step"].item() == 1
+    assert state["exp_avg"].tolist() == pytest.approx([0.5, -0.05, 0])
+    assert state["exp_avg_sq"].tolist() == pytest.approx([0.025, 0.00025, 0])
+
+
+def test_long_parameters_are_taken_in_parts_of_which_none_is_left_out() -> None:
+    for size in (8 * compiled.PART, 8 * compiled.PART + 1, 9 * compiled.PART):
+        ours, theirs = random_parameters([(size,)]), random_parameters([(size,)])
+        take_steps(Adam(ours, lr=0.01), ours, range(2))
+        take_steps(plain_adam(theirs), theirs, range(2))
+        assert_alike(ours, theirs)
+
+
+@pytest.mark.parametrize("first_is_ours", [True, False])
+def test_a_state_continues_in_the_other(first_is_ours: bool) -> None:
+    def made(of_ours: bool, params: list[nn.Parameter]) -> torch.optim.Adam:
+        return Adam(decayed(params), lr=0.01) if of_ours else plain_adam(decayed(params))
+
+    expected = random_parameters()
+    take_steps(plain_adam(decayed(expected)), expected, range(8))
+    params = random_parameters()
+    first = made(first_is_ours, params)
+    take_steps(first, params, range(4))
+    continued = [nn.Parameter(p.detach().clone()) for p in params]
+    second = made(not first_is_ours, continued)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    take_steps(second, continued, range(4, 8))
+    assert_alike(continued, expected)
+
+
+def test_a_state_loaded_after_steps_replaces_theirs() -> None:
+    params = random_parameters()
+    optimizer = Adam(params, lr=0.01)
+    take_steps(optimizer, params, range(3))
+    kept = copy.deepcopy(optimizer.state_dict())
+    weights = [p.detach().clone() for p in params]
+    take_steps(optimizer, params, range(3, 6))
+    expected = [p.detach().clone() for p in params]
+    optimizer.load_state_dict(kept)
+    for p, weight in zip(params, weights, strict=True):
+        p.data.copy_(weight)
+    take_steps(optimizer, params, range(3, 6))
+    assert all(map(torch.equal, params, expected))
+
+
+def test_a_parameter_may_get_other_memory_between_steps() -> None:
+    ours, theirs = random_parameters(), random_parameters()
+    optimizers = Adam(ours, lr=0.01), plain_adam(theirs)
+    for optimizer, params in zip(optimizers, (ours, theirs), strict=True):
+        take_steps(optimizer, params, range(3))
+        before = [p.data for p in params]
+        kept = [values.clone() for values in before]
+        for p in params:
+            p.data = p.data.clone()
+        take_steps(optimizer, params, range(3, 6))
+        assert all(map(torch.equal, before, kept))  # the memory let go is left alone
+    assert_alike(ours, theirs)
+
+
+def test_a_parameter_that_is_not_contiguous_is_refused() -> None:
+    p = nn.Parameter(torch.zeros(3, 4).t())
+    p.grad = torch.ones(4, 3)
+    with pytest.raises(ValueError, match=r"shape \(4, 3\) is not contiguous"):
+        Adam([p], lr=0.01).step()
+
+
+def test_gradients_may_lie_in_memory_in_any_order() -> None:
+    ours, theirs = random_parameters([(4, 3)]), random_parameters([(4, 3)])
+    for optimizer, (p,) in ((Adam(ours, lr=0.01), ours), (plain_adam(theirs), theirs)):
+        p.grad = torch.arange(12.0).view(3, 4).t()
+        optimizer.step()
+        p.grad = torch.ones(1).expand(4, 3)
+        optimizer.step()
+    assert_alike(ours, theirs)
+
+
+def test_a_parameter_without_gradient_is_left_alone_and_has_no_state() -> None:
+    used, unused = random_parameters([(3,), (3,)])
+    before = unused.detach().clone()
+    optimizer = Adam([{"params": []}, {"params": [unused, used]}], lr=0.01)
+    take_steps(optimizer, [used], range(2))
+    assert torch.equal(unused, before)
+    assert unused not in optimizer.state
+    optimizer.zero_grad()
+    assert used.grad is None
+    moved = used.detach().clone()
+    optimizer.step()
+    assert torch.equal(used, moved)
+
+
+def test_the_rate_may_change_between_steps() -> None:
+    ours, theirs = random_parameters([(5,)]), random_parameters([(5,)])
+    for optimizer, params in ((Adam(ours, lr=0.01), ours), (plain_adam(theirs), theirs)):
+        take_steps(optimizer, params, range(2))
+        optimizer.param_groups[0]["lr"] = 0.5
+        take_steps(optimizer, params, range(2, 4))
+    assert_alike(ours, theirs)
+
+
+def test_double_precision_is_kept() -> None:
+    ours, theirs = (
+        [nn.Parameter(p.detach().double()) for p in random_parameters([(5,)])] for _ in range(2)
+    )
+    for optimizer, (p,) in ((Adam(ours, lr=0.01), ours), (plain_adam(theirs), theirs)):
+        for step in range(3):
+            p.grad = torch.linspace(-1, 1 + step, 5, dtype=torch.float64)
+            optimizer.step()
+    torch.testing.assert_close(ours[0].data, theirs[0].data, rtol=1e-12, atol=1e-12)
+
+
+def test_nan_in_a_gradient_reaches_the_parameter() -> None:
+    (p,) = random_parameters([(3,)])
+    p.grad = torch.tensor([1.0, torch.nan, 1.0])
+    Adam([p], lr=0.01).step()
+    assert p.isnan().tolist() == [False, True, False]
+
+
+def test_a_closure_is_called_and_its_loss_returned() -> None:
+    (p,) = random_parameters([(3,)])
+    optimizer = Adam([p], lr=0.01)
+
+    def closure() -> Tensor:
+        loss = p.square().sum()
+        loss.backward()
+        return loss
+
+    before = p.square().sum().item()
+    assert optimizer.step(closure).item() == pytest.approx(before)
+    assert p.square().sum().item() < before
+
+
+def test_the_number_of_threads_changes_no_bit(
+    one_and_two_threads: Callable[[Callable[[], list[Tensor]]], None],
+) -> None:
+    def train() -> list[Tensor]:
+        params = random_parameters()
+        optimizer = Adam(decayed(params), lr=0.01)
+        take_steps(optimizer, params, range(5))
+        moments = [t for p in params for t in optimizer.state[p].values()]
+        return [*(p.detach() for p in params), *moments]
+
+    one_and_two_threads(train)

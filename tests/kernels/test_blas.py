@@ -1,0 +1,62 @@
+"""Where `sgemm` comes from."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from scipy.linalg import cython_blas
+from threadpoolctl import threadpool_info
+
+from mlorakit.kernels import blas
+from mlorakit.kernels.products import times_transposed
+
+
+@pytest.fixture
+def searched_anew() -> Iterator[None]:
+    blas.sgemm_address.cache_clear()
+    yield
+    blas.sgemm_address.cache_clear()
+
+
+def test_the_libraries_agree() -> None:
+    of_torch = blas._of_torch()
+    if of_torch is None:
+        pytest.skip("This build of PyTorch carries no sgemm.")
+    random = np.random.default_rng(0)
+    x, w = (random.standard_normal(s, dtype=np.float32) for s in ((512, 24), (256, 24)))
+    found = np.empty((2, 512, 256), np.float32)
+    for function, y in zip((of_torch, blas._of_scipy()), found, strict=True):
+        times_transposed(function, x, w, y, 0)
+    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("searched_anew")
+def test_intels_processors_get_torchs_and_others_scipys(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for intel in (True, False):
+        blas.sgemm_address.cache_clear()
+        monkeypatch.setattr(blas, "is_intel", lambda intel=intel: intel)
+        found[intel] = blas.sgemm_address()
+    assert found == {True: blas._of_torch() or blas._of_scipy(), False: blas._of_scipy()}
+
+
+@pytest.mark.usefixtures("searched_anew")
+def test_without_mkl_torch_carries_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blas, "is_intel", lambda: True)
+    monkeypatch.setattr(blas.torch.backends.mkl, "is_available", lambda: False)
+    assert blas._of_torch() is None
+    assert blas.sgemm_address() == blas._of_scipy()
+
+
+def test_scipys_products_stay_on_their_thread() -> None:
+    blas.sgemm_address.cache_clear()
+    blas.sgemm_address()
+    threads = {p["num_threads"] for p in threadpool_info() if p["internal_api"] == "openblas"}
+    assert threads <= {1}
+
+
+def test_a_scipy_of_long_integers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = cython_blas.__pyx_capi__["lsame"]
+    monkeypatch.setitem(cython_blas.__pyx_capi__, "sgemm", other)
+    with pytest.raises(RuntimeError, match="other arguments than 32-bit integers: b'"):
+        blas._of_scipy()
