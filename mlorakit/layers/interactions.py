@@ -6,6 +6,7 @@ Sizes and initial values follow deepctr 0.9.0, which MLoRA's released code build
 import torch
 from torch import Tensor, nn
 
+from mlorakit.kernels.attention import attention
 from mlorakit.kernels.interaction import bi_interaction
 from mlorakit.kernels.linear import linear
 
@@ -112,16 +113,27 @@ class InteractingLayer(nn.Module):
 
     def forward(self, e: Tensor) -> Tensor:
         """(B, F, n_in) to (B, F, size * heads)."""
-        batch, n_fields, _ = e.shape
-        mapped = linear(e.flatten(0, 1), self.weight.t()).view(batch, n_fields, -1)
-        query, key, value, residual = mapped.chunk(4, dim=2)
+        return attention(e, [self.weight], self.heads)
 
-        def split(x: Tensor) -> Tensor:  # (B, F, S H) to (B, H, F, S)
-            return x.view(batch, n_fields, self.heads, -1).transpose(1, 2)
 
-        scores = split(query) @ split(key).transpose(2, 3)  # (B, H, F, F)
-        mixed = scores.softmax(-1) @ split(value)  # (B, H, F, S)
-        return torch.relu(mixed.transpose(1, 2).flatten(2) + residual)
+class InteractingLayers(nn.Sequential):
+    """Interacting layers one after the other.
+
+    Args:
+        n_in: size of a field's input vector.
+        size: size of one head.
+        heads: number of heads.
+        n_layers: number of layers.
+    """
+
+    def __init__(self, n_in: int, size: int, heads: int, n_layers: int) -> None:
+        widths = [n_in, *[heads * size] * (n_layers - 1)]
+        super().__init__(*(InteractingLayer(width, size, heads) for width in widths))
+        self.heads = heads
+
+    def forward(self, e: Tensor) -> Tensor:
+        """(B, F, n_in) to (B, F, size * heads)."""
+        return attention(e, list(self.parameters()), self.heads)
 
 
 class SENet(nn.Module):

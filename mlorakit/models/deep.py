@@ -9,7 +9,7 @@ from mlorakit.kernels.interaction import bi_interaction
 from mlorakit.layers.interactions import (
     BilinearInteraction,
     CrossNetwork,
-    InteractingLayer,
+    InteractingLayers,
     SENet,
     inner_products,
 )
@@ -71,9 +71,8 @@ class AutoInt(Backbone):
     """AutoInt (arXiv 1810.11921): three attention layers, 4 heads of 8, beside the MLP."""
 
     def build(self) -> int:
-        heads, size, n_layers = 4, 8, 3
-        widths = [self.embedding_size, *[heads * size] * (n_layers - 1)]
-        self.attention = nn.Sequential(*(InteractingLayer(w, size, heads) for w in widths))
+        size, heads = 8, 4
+        self.attention = InteractingLayers(self.embedding_size, size, heads, n_layers=3)
         return self.n_fields * heads * size
 
     def features(self, e: Tensor) -> Tensor:
