@@ -21,6 +21,9 @@ Result = TypeVar("Result")
 Work = Callable[[Any, Any, int, bool], Result]
 """Takes a cell's config, its data, a seed, and whether to keep the state of the finished run."""
 
+_FEWEST_ROWS = 50_000
+"""Training rows below which a process takes longer to start than to train."""
+
 _SECONDS_BETWEEN_LOOKS = 2
 
 
@@ -31,14 +34,14 @@ def each_seed(work: Work[Result], config: Any, data: Any) -> list[Result]:
         work: gives a seed's result, and goes on from the state of one that was kept; a function of
             a module, so that another process finds it.
         config: of the cell, with `seeds`, `threads` and `device`.
-        data: of the cell.
+        data: of the cell, with rows to `train` on.
 
     Returns:
         A result per seed, in the order of the config's.
     """
     workers = min(config.threads, len(config.seeds))
     on_gpu = config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
-    if workers > 1 and not on_gpu:
+    if workers > 1 and len(data.train) >= _FEWEST_ROWS and not on_gpu:
         alone = replace(config, threads=1)
         pool = ProcessPoolExecutor(workers, get_context("spawn"), _end_with, (os.getpid(),))
         with pool:

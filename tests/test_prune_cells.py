@@ -237,5 +237,6 @@ def test_progress_tells_every_epoch(
     prune_seeds(config(), two_tasks)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2 * 3 * 2
-    assert lines[0].startswith("movielens prune-ctr, seed 1, round 0, epoch 1: loss 0.")
-    assert "12 of 12 epochs, 0 s left" in lines[-1]
+    assert lines[0].startswith("movielens prune-ctr seed 1, round 0, epoch 1: loss 0.")
+    assert lines[-1].startswith("movielens prune-ctr seed 2, round 2, epoch 2: loss 0.")
+    assert "6 of 6 epochs, 0 s left" in lines[-1]
