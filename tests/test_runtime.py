@@ -1,5 +1,7 @@
 """The device and the threads of a fit."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numba
@@ -47,3 +49,20 @@ def test_denormal_numbers_are_taken_for_zero() -> None:
         assert (torch.tensor([1e-38]) * 0.01).item() == 0
     finally:
         torch.set_flush_denormal(False)
+
+
+def test_the_kernels_threads_take_denormal_numbers_for_zero_too() -> None:
+    # Else a result would depend on which thread came to it. Threads start with the first kernel
+    # and have the setting of their time, so this is of a process of its own.
+    script = """
+import numpy as np
+from mlorakit.kernels import compiled
+from mlorakit.runtime import prepare
+
+prepare("cpu", threads=2)
+grad, p, v = (np.zeros(16 * compiled.PART, np.float32) for _ in range(3))
+m = np.full(16 * compiled.PART, 1.2e-38, np.float32)
+compiled.adam_in_parts(grad, p, m, v, np.zeros(1, np.float32), 1e-3, 0.0, 0.9, 0.999, 1e-8)
+assert not m.view(np.uint32).any()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numba
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from torch import Tensor
 from mlorakit import training
 from mlorakit.data.batches import evaluation_batches
 from mlorakit.data.dataset import MultiDomainData
+from mlorakit.kernels import dense
 from mlorakit.metrics import auc
 from mlorakit.models import Backbone, build_model
 from mlorakit.training import (
@@ -281,3 +283,23 @@ def test_generated_ratings_are_learned(tiny_data: MultiDomainData) -> None:
     model = model_of(tiny_data)
     fit(model, tiny_data, replace(SETTINGS, max_epochs=10))
     assert evaluate(model, tiny_data.test).wauc > 0.6
+
+
+@pytest.mark.parametrize("variant", ["base", "control", "mlora"])
+def test_the_number_of_threads_changes_no_bit_of_a_fit(
+    variant: str, planted: MultiDomainData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if numba.config.NUMBA_NUM_THREADS < 2:
+        pytest.skip("Numba was started with one thread.")
+    monkeypatch.setattr(dense, "_SHARD", 16)  # four shards of a batch
+    found = []
+    for threads in (1, 2):
+        numba.set_num_threads(threads)
+        model = model_of(planted, variant)
+        try:
+            history = fit(model, planted, replace(SETTINGS, max_epochs=2))
+        finally:
+            numba.set_num_threads(1)
+        found.append((history, copy_of(model)))
+    assert found[0][0] == found[1][0]
+    assert_equal(found[0][1], found[1][1])
