@@ -14,7 +14,8 @@ from torch import Tensor
 
 from mlorakit.kernels.blas import sgemm_address
 from mlorakit.kernels.compiled import array_of, runs_compiled
-from mlorakit.kernels.lanes import LANES, blocks_and_shards, from_lanes, parallel, serial, to_lanes
+from mlorakit.kernels.jit import parallel, serial
+from mlorakit.kernels.lanes import LANES, blocks_and_shards, from_lanes, to_lanes
 from mlorakit.kernels.products import times, times_transposed, transposed_times
 from mlorakit.kernels.softmax import softmax, softmax_backward
 
@@ -166,7 +167,7 @@ def _forward(function, shards, ws, xs, mapped, shares, e, out):  # type: ignore[
             to_lanes(e.transpose(0, 2, 1), block * LANES, xs[0][at])
             for layer in range(len(ws)):
                 products, to = mapped[layer][at], xs[layer + 1][at]
-                transposed_times(function, ws[layer], _matrix(xs[layer][at]), _matrix(products))
+                transposed_times(function, ws[layer], _matrix(xs[layer][at]), _matrix(products), 0)
                 _attend(products, shares[layer][at], to.reshape(products.shape[1:]), buffers)
             from_lanes(xs[len(ws)][at], block * LANES, out.transpose(0, 2, 1))
 

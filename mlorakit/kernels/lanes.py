@@ -5,20 +5,13 @@ block is an array of shape (M, N, LANES) of what each of its rows has as an (M, 
 same arithmetic runs over `LANES` rows side by side. Rows that a batch's last block lacks are zeros.
 """
 
-from typing import Any
-
-import numba
 import numpy as np
 
 from mlorakit.kernels import dense
+from mlorakit.kernels.jit import serial
 
 LANES = 64
 """Rows of a block."""
-
-serial: Any = numba.njit(cache=True, fastmath=True, error_model="numpy")
-parallel: Any = numba.njit(
-    parallel=True, cache=True, fastmath=True, error_model="numpy", nogil=True
-)
 
 
 def blocks_and_shards(rows: int, work: int) -> tuple[int, int]:
