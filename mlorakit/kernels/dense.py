@@ -37,6 +37,17 @@ def _activate(y, bias, first, threshold, scale, key, of_column):  # type: ignore
 
 
 @serial
+def _relu(y, bias):  # type: ignore[no-untyped-def]
+    """`_activate` without dropout."""
+    rows, columns = y.shape
+    for i in range(rows):
+        row = y[i]
+        for j in range(columns):
+            value = row[j] + bias[j]
+            row[j] = np.float32(0) if value <= 0 else value
+
+
+@serial
 def _deactivate(grad, y, scale, of_bias):  # type: ignore[no-untyped-def]
     """The gradient of the sum before `_activate`, in place of that of its result; adds its sum over
     rows to of_bias. A result is zero exactly where ReLU was inactive or the element dropped.
@@ -117,9 +128,11 @@ def forward(  # type: ignore[no-untyped-def]
                 if rank > 0:
                     times_transposed(function, xs, a[d], down[lo:hi], 0)
                     times(function, down[lo:hi], b[d, :rank], to, 1)
-                _activate(
-                    to, bias[d if bias.shape[0] > 1 else 0], lo, threshold, scale, key, of_column
-                )
+                own = bias[d if bias.shape[0] > 1 else 0]
+                if threshold > 0:
+                    _activate(to, own, lo, threshold, scale, key, of_column)
+                else:
+                    _relu(to, own)
 
 
 @parallel
