@@ -39,7 +39,7 @@ class BaselineConfig(NotebookConfig):
         patience: epochs without a better validation AUC before training stops.
         max_epochs: 0 for no cap.
         device: cpu, cuda, or auto for cuda where there is one.
-        threads: of the CPU; results are the same to the bit only with the same number.
+        threads: of the CPU; results are the same to the bit with any number.
         into: folder below the project's root for metrics, history, weights and predictions; the
             pipeline's own is `reports`, so that a run by hand does not replace its results.
     """

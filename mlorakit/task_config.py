@@ -62,7 +62,7 @@ class TaskTrainConfig(NotebookConfig):
         learning_rate: of Adam.
         bootstrap: replicates of the intervals.
         device: cpu, cuda, or auto for cuda where there is one.
-        threads: of the CPU; results are the same to the bit only with the same number.
+        threads: of the CPU; results are the same to the bit with any number.
         into: folder below the project's root for metrics, history, weights and masks; the
             pipeline's own is `reports/lt4rec`, so that a run by hand does not replace its results.
     """
