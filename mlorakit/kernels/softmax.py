@@ -7,7 +7,7 @@ from mlorakit.kernels.lanes import LANES, serial
 
 @serial
 def exp(x):  # type: ignore[no-untyped-def]
-    """e^x of an x that is not above 0, by operations that run on vectors; off by 5e-7 of it at most."""
+    """e^x of an x not above 0, by operations that run on vectors; off by 5e-7 of it at most."""
     x = max(x, np.float32(-87))
     power = np.int32(x * np.float32(1.44269504) - np.float32(0.5))
     x = x - np.float32(power) * np.float32(0.69314718)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from mlorakit.kernels.attention import attention
+from mlorakit.kernels.cin import cin
 from mlorakit.kernels.interaction import bi_interaction
-from mlorakit.kernels.linear import linear
 
 
 def pairs(n_fields: int) -> tuple[list[int], list[int]]:
@@ -64,7 +64,6 @@ class CompressedInteraction(nn.Module):
 
     def __init__(self, n_fields: int, layers: tuple[int, ...]) -> None:
         super().__init__()
-        self.layers = layers
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
         maps = n_fields
@@ -79,18 +78,7 @@ class CompressedInteraction(nn.Module):
 
     def forward(self, e: Tensor) -> Tensor:
         """(B, F, K) to (B, width)."""
-        batch, n_fields, size = e.shape
-        # With K beside B, each layer is one matrix product over B * K rows.
-        x0 = e.transpose(1, 2).reshape(batch * size, n_fields)  # (B K, F)
-        x, pooled = x0, []
-        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            outer = (x.unsqueeze(2) * x0.unsqueeze(1)).flatten(1)  # (B K, maps F)
-            x = torch.relu_(linear(outer, weight, bias))  # (B K, layers[i])
-            direct = x
-            if i < len(self.layers) - 1:
-                x, direct = x.split(self.layers[i] // 2, dim=1)
-            pooled.append(direct.view(batch, size, -1).sum(1))
-        return torch.cat(pooled, 1)
+        return cin(e, list(self.weights), list(self.biases))
 
 
 class InteractingLayer(nn.Module):
