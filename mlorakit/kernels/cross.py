@@ -8,14 +8,12 @@ vectors for each row.
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
 from mlorakit.kernels.compiled import array_of, runs_compiled
-from mlorakit.kernels.dense import shards_of
-from mlorakit.kernels.jit import parallel, serial
+from mlorakit.kernels.jit import serial
 
 
 def cross_reference(x0: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -50,43 +48,28 @@ class _Cross(torch.autograd.Function):
         own = np.sum(shared[:-1] * w, 1)  # <d_l, w_l>
         dots = np.empty((len(x0), len(w)), np.float32)
         out = x0.new_empty(x0.shape)
-        ctx.shared, ctx.used = shared, (shards_of(len(x0)), x, w, own, dots)
+        ctx.shared, ctx.used = shared, (x, w, own, dots)
         _forward(*ctx.used, shared[-1], out.numpy())
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        shards, x0, w, *_ = ctx.used
-        of_x0 = np.empty_like(x0)
-        of_w, of_bias = (
-            np.zeros((shards, *w.shape), np.float32),
-            np.zeros((shards, w.shape[1]), np.float32),
-        )
-        of_own = np.zeros((shards, len(w)), np.float32)
-        _backward(*ctx.used, array_of(grad.contiguous()), of_x0, of_w, of_own, of_bias)
-        of_own = of_own.sum(0)[:, None]
+        x0, w, *_ = ctx.used
+        of_x0, of_w, of_own = np.empty_like(x0), np.zeros_like(w), np.zeros(len(w), np.float32)
+        of_shared = np.zeros(w.shape[1], np.float32)
+        _backward(*ctx.used, array_of(grad.contiguous()), of_x0, of_w, of_own, of_shared)
         # Each bias is in d_l of all later layers and in d_L.
-        through = of_own * w  # of d_l
+        through = of_own[:, None] * w  # of d_l
         later = np.cumsum(through[::-1], 0)[::-1] - through
-        of_weight = torch.from_numpy(of_w.sum(0) + of_own * ctx.shared[:-1])
-        return torch.from_numpy(of_x0), of_weight, torch.from_numpy(later + of_bias.sum(0))
+        of_weight = torch.from_numpy(of_w + of_own[:, None] * ctx.shared[:-1])
+        return torch.from_numpy(of_x0), of_weight, torch.from_numpy(later + of_shared)
 
 
 @serial
-def _factor(dots, own):  # type: ignore[no-untyped-def]
-    """c_L of a row from its <x_0, w_l> and the <d_l, w_l>."""
-    c = np.float32(1)
-    for layer in range(own.size):
-        c = c * (np.float32(1) + dots[layer]) + own[layer]
-    return c
-
-
-@parallel
-def _forward(shards, x0, w, own, dots, shared, out):  # type: ignore[no-untyped-def]
+def _forward(x0, w, own, dots, shared, out):  # type: ignore[no-untyped-def]
     """The result c_L x_0 + d_L.
 
     Args:
-        shards: see `dense.shards_of`.
         x0: (B, N).
         w: (L, N).
         own: <d_l, w_l>, (L,).
@@ -94,45 +77,42 @@ def _forward(shards, x0, w, own, dots, shared, out):  # type: ignore[no-untyped-
         shared: d_L, (N,).
         out: filled, (B, N).
     """
-    rows = x0.shape[0]
-    for shard in numba.prange(shards):
-        for row in range(rows * shard // shards, rows * (shard + 1) // shards):
-            x, to = x0[row], out[row]
-            for layer in range(own.size):
-                weight, dot = w[layer], np.float32(0)
-                for i in range(x.size):
-                    dot += x[i] * weight[i]
-                dots[row, layer] = dot
-            c = _factor(dots[row], own)
+    for row in range(x0.shape[0]):
+        x, to, c = x0[row], out[row], np.float32(1)
+        for layer in range(own.size):
+            weight, dot = w[layer], np.float32(0)
             for i in range(x.size):
-                to[i] = c * x[i] + shared[i]
+                dot += x[i] * weight[i]
+            dots[row, layer] = dot
+            c = c * (np.float32(1) + dot) + own[layer]
+        for i in range(x.size):
+            to[i] = c * x[i] + shared[i]
 
 
-@parallel
-def _backward(shards, x0, w, own, dots, grad, of_x0, of_w, of_own, of_shared):  # type: ignore[no-untyped-def]
-    """The gradients, all but of_x0 (B, N) per shard and zeros at first: of_w (shards, L, N) of w
-    without own's share, of_own (shards, L), of_shared (shards, N).
+@serial
+def _backward(x0, w, own, dots, grad, of_x0, of_w, of_own, of_shared):  # type: ignore[no-untyped-def]
+    """The gradients, of the arguments of `_forward` with these names; all but of_x0 are zeros at
+    first. Own's is not yet passed on to w.
     """
-    rows, layers = x0.shape[0], own.size
-    for shard in numba.prange(shards):
-        cs = np.empty(layers, np.float32)
-        for row in range(rows * shard // shards, rows * (shard + 1) // shards):
-            x, g, to, total = x0[row], grad[row], of_x0[row], of_shared[shard]
-            c, of_c = np.float32(1), np.float32(0)
-            for layer in range(layers):
-                cs[layer] = c
-                c = c * (np.float32(1) + dots[row, layer]) + own[layer]
+    layers = own.size
+    cs = np.empty(layers, np.float32)
+    for row in range(x0.shape[0]):
+        x, g, to = x0[row], grad[row], of_x0[row]
+        c, of_c = np.float32(1), np.float32(0)
+        for layer in range(layers):
+            cs[layer] = c
+            c = c * (np.float32(1) + dots[row, layer]) + own[layer]
+        for i in range(x.size):
+            of_c += g[i] * x[i]
+        for i in range(x.size):
+            of_shared[i] += g[i]
+        for i in range(x.size):
+            to[i] = c * g[i]
+        for layer in range(layers - 1, -1, -1):
+            of_dot, weight, of_weight = of_c * cs[layer], w[layer], of_w[layer]
+            of_own[layer] += of_c
             for i in range(x.size):
-                of_c += g[i] * x[i]
+                to[i] += of_dot * weight[i]
             for i in range(x.size):
-                total[i] += g[i]
-            for i in range(x.size):
-                to[i] = c * g[i]
-            for layer in range(layers - 1, -1, -1):
-                of_dot, weight, of_weight = of_c * cs[layer], w[layer], of_w[shard, layer]
-                of_own[shard, layer] += of_c
-                for i in range(x.size):
-                    to[i] += of_dot * weight[i]
-                for i in range(x.size):
-                    of_weight[i] += of_dot * x[i]
-                of_c *= np.float32(1) + dots[row, layer]
+                of_weight[i] += of_dot * x[i]
+            of_c *= np.float32(1) + dots[row, layer]

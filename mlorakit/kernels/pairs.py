@@ -1,4 +1,4 @@
-"""Inner products and bilinear maps of pairs of fields, over blocks of rows.
+"""Pairs of fields, and their inner products over blocks of rows.
 
 The pairs (f, g) with f < g are in order of f, then of g. Arrays of the compiled loops are float32
 and C-contiguous; what ends in L is a block, see `lanes`, with L = LANES.
@@ -6,14 +6,13 @@ and C-contiguous; what ends in L is a block, see `lanes`, with L = LANES.
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
 from mlorakit.kernels.compiled import array_of, runs_compiled
-from mlorakit.kernels.jit import parallel
-from mlorakit.kernels.lanes import LANES, blocks_and_shards, clear, from_lanes, to_lanes
+from mlorakit.kernels.jit import serial
+from mlorakit.kernels.lanes import LANES, clear, from_lanes, to_lanes
 
 
 def pairs(n_fields: int) -> tuple[list[int], list[int]]:
@@ -46,62 +45,60 @@ class _InnerProducts(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, e: Tensor) -> Tensor:
         rows, fields, _ = e.shape
-        ctx.used = blocks_and_shards(rows, 1)[1], array_of(e.contiguous())
+        ctx.e = array_of(e.contiguous())
         out = e.new_empty(rows, fields * (fields - 1) // 2)
-        _forward(*ctx.used, out.numpy())
+        _forward(ctx.e, out.numpy())
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        of_e = np.empty_like(ctx.used[1])
-        _backward(*ctx.used, array_of(grad.contiguous()), of_e)
+        of_e = np.empty_like(ctx.e)
+        _backward(ctx.e, array_of(grad.contiguous()), of_e)
         return torch.from_numpy(of_e)
 
 
-@parallel
-def _forward(shards, e, out):  # type: ignore[no-untyped-def]
+@serial
+def _forward(e, out):  # type: ignore[no-untyped-def]
     """Fills out (B, P) from e (B, F, K)."""
-    (rows, fields, size), blocks = e.shape, -(-e.shape[0] // LANES)
-    for shard in numba.prange(shards):
-        x = np.empty((fields, size, LANES), np.float32)
-        y = np.empty((out.shape[1], 1, LANES), np.float32)
-        for block in range(blocks * shard // shards, blocks * (shard + 1) // shards):
-            to_lanes(e, block * LANES, x)
-            pair = 0
-            for f in range(fields):
-                for g in range(f + 1, fields):
-                    to = y[pair, 0]
+    rows, fields, size = e.shape
+    x = np.empty((fields, size, LANES), np.float32)
+    y = np.empty((out.shape[1], 1, LANES), np.float32)
+    for first in range(0, rows, LANES):
+        to_lanes(e, first, x)
+        pair = 0
+        for f in range(fields):
+            for g in range(f + 1, fields):
+                to = y[pair, 0]
+                for i in range(LANES):
+                    to[i] = x[f, 0, i] * x[g, 0, i]
+                for k in range(1, size):
+                    a, b = x[f, k], x[g, k]
                     for i in range(LANES):
-                        to[i] = x[f, 0, i] * x[g, 0, i]
-                    for k in range(1, size):
-                        a, b = x[f, k], x[g, k]
-                        for i in range(LANES):
-                            to[i] += a[i] * b[i]
-                    pair += 1
-            from_lanes(y, block * LANES, out.reshape(rows, -1, 1))
+                        to[i] += a[i] * b[i]
+                pair += 1
+        from_lanes(y, first, out.reshape(rows, -1, 1))
 
 
-@parallel
-def _backward(shards, e, grad, of_e):  # type: ignore[no-untyped-def]
+@serial
+def _backward(e, grad, of_e):  # type: ignore[no-untyped-def]
     """Fills of_e (B, F, K), the gradient of e."""
-    (rows, fields, size), blocks = e.shape, -(-e.shape[0] // LANES)
-    for shard in numba.prange(shards):
-        x = np.empty((fields, size, LANES), np.float32)
-        of_x = np.empty_like(x)
-        of_y = np.empty((grad.shape[1], 1, LANES), np.float32)
-        for block in range(blocks * shard // shards, blocks * (shard + 1) // shards):
-            to_lanes(e, block * LANES, x)
-            to_lanes(grad.reshape(rows, -1, 1), block * LANES, of_y)
-            clear(of_x)
-            pair = 0
-            for f in range(fields):
-                for g in range(f + 1, fields):
-                    own = of_y[pair, 0]
-                    for k in range(size):
-                        a, b, of_a, of_b = x[f, k], x[g, k], of_x[f, k], of_x[g, k]
-                        for i in range(LANES):
-                            of_a[i] += own[i] * b[i]
-                        for i in range(LANES):
-                            of_b[i] += own[i] * a[i]
-                    pair += 1
-            from_lanes(of_x, block * LANES, of_e)
+    rows, fields, size = e.shape
+    x = np.empty((fields, size, LANES), np.float32)
+    of_x = np.empty_like(x)
+    of_y = np.empty((grad.shape[1], 1, LANES), np.float32)
+    for first in range(0, rows, LANES):
+        to_lanes(e, first, x)
+        to_lanes(grad.reshape(rows, -1, 1), first, of_y)
+        clear(of_x)
+        pair = 0
+        for f in range(fields):
+            for g in range(f + 1, fields):
+                own = of_y[pair, 0]
+                for k in range(size):
+                    a, b, of_a, of_b = x[f, k], x[g, k], of_x[f, k], of_x[g, k]
+                    for i in range(LANES):
+                        of_a[i] += own[i] * b[i]
+                    for i in range(LANES):
+                        of_b[i] += own[i] * a[i]
+                pair += 1
+        from_lanes(of_x, first, of_e)
