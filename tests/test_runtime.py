@@ -66,3 +66,13 @@ compiled.adam_in_parts(grad, p, m, v, np.zeros(1, np.float32), 1e-3, 0.0, 0.9, 0
 assert not m.view(np.uint32).any()
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_numba_starting_its_threads_leaves_pytorch_one() -> None:
+    # As in a notebook: PyTorch has looked for its number of threads before, and Numba's do not run.
+    code = (
+        "import mlorakit, torch; torch.get_num_threads();"
+        "from mlorakit.runtime import prepare; prepare('cpu', 2); print(torch.get_num_threads())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
