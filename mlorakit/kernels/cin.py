@@ -16,7 +16,7 @@ from torch import Tensor
 from mlorakit.kernels.blas import sgemm_address
 from mlorakit.kernels.compiled import array_of, runs_compiled
 from mlorakit.kernels.jit import parallel, serial
-from mlorakit.kernels.lanes import LANES, blocks_and_shards, from_lanes, to_lanes
+from mlorakit.kernels.lanes import LANES, blocks_and_shards, clear, from_lanes, matrix, to_lanes
 from mlorakit.kernels.outer import outer_backward, outer_products
 from mlorakit.kernels.products import times, times_transposed, transposed_times
 
@@ -81,12 +81,6 @@ class _Cin(torch.autograd.Function):
 
 
 @serial
-def _matrix(block):  # type: ignore[no-untyped-def]
-    """(M, K, L) as (M, K L)."""
-    return block.reshape(block.shape[0], -1)
-
-
-@serial
 def _activate(maps, bias, split, pooled):  # type: ignore[no-untyped-def]
     """Adds the bias to the maps (N, K, L) and takes ReLU, in place; pooled (N - split, 1, L) is
     filled with the sums over K from map `split` on.
@@ -131,7 +125,7 @@ def _forward(function, shards, ws, x0s, maps, biases, e, out):  # type: ignore[n
 
     Args:
         function: of the matrix product, see `blas.sgemm_address`.
-        shards: see `lanes.blocks_and_shards`.
+        shards: see `blocks_and_shards`.
         ws: of each layer, (N, maps F).
         x0s: e as blocks, (slots, F, K, L).
         maps: of each layer, (slots, N, K, L).
@@ -147,11 +141,11 @@ def _forward(function, shards, ws, x0s, maps, biases, e, out):  # type: ignore[n
         for block in range(blocks * shard // shards, blocks * (shard + 1) // shards):
             at, place = block if kept else np.int64(shard), 0
             to_lanes(e, block * LANES, x0s[at])
-            x0 = x = _matrix(x0s[at])
+            x0 = x = matrix(x0s[at])
             for layer in range(layers):
                 w, own, outer = ws[layer], maps[layer][at], buffer[: ws[layer].shape[1]]
                 outer_products(x, x0, outer)
-                x = _matrix(own)
+                x = matrix(own)
                 times(function, w, outer, x, 0)
                 split = len(w) // 2 if layer < layers - 1 else 0
                 _activate(own, biases[layer], split, pooled[place:])
@@ -175,20 +169,20 @@ def _backward(function, shards, ws, x0s, maps, grad, of_e, of_ws, of_biases):  #
         for block in range(blocks * shard // shards, blocks * (shard + 1) // shards):
             first, place = block == blocks * shard // shards, grad.shape[1]
             to_lanes(grad.reshape(grad.shape[0], -1, 1), block * LANES, of_pooled)
-            x0, own_x0 = _matrix(x0s[block]), _matrix(of_x0)
-            of_x0[:] = 0
+            x0, own_x0 = matrix(x0s[block]), matrix(of_x0)
+            clear(of_x0)
             for layer in range(layers - 1, -1, -1):
                 w, own, to = ws[layer], maps[layer][block], spaces[layer % 2]
                 split = len(w) // 2 if layer < layers - 1 else 0
                 place -= len(w) - split
                 _deactivate(own, of_pooled[place:], split, to, of_biases[layer][shard])
                 outer, of_outer = buffers[0, : w.shape[1]], buffers[1, : w.shape[1]]
-                x = x0 if layer == 0 else _matrix(maps[layer - 1][block])
-                of_x = own_x0 if layer == 0 else _matrix(spaces[(layer - 1) % 2])
+                x = x0 if layer == 0 else matrix(maps[layer - 1][block])
+                of_x = own_x0 if layer == 0 else matrix(spaces[(layer - 1) % 2])
                 if layer > 0:
-                    of_x[: w.shape[1] // x0.shape[0]] = 0
+                    clear(of_x[: w.shape[1] // x0.shape[0]])
                 outer_products(x, x0, outer)
-                of_maps = _matrix(to[: len(w)])
+                of_maps = matrix(to[: len(w)])
                 times_transposed(function, of_maps, outer, of_ws[layer][shard], 0 if first else 1)
                 transposed_times(function, w, of_maps, of_outer, 0)
                 outer_backward(of_outer, x, x0, of_x, own_x0)

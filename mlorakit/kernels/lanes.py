@@ -47,3 +47,17 @@ def from_lanes(block, first, x):  # type: ignore[no-untyped-def]
             source = block[m, n]
             for i in range(rows):
                 x[first + i, m, n] = source[i]
+
+
+@serial
+def clear(x):  # type: ignore[no-untyped-def]
+    """Sets a contiguous array to zeros."""
+    flat = x.reshape(-1)
+    for i in range(flat.size):
+        flat[i] = np.float32(0)
+
+
+@serial
+def matrix(block):  # type: ignore[no-untyped-def]
+    """(M, N, L) as (M, N L)."""
+    return block.reshape(block.shape[0], -1)

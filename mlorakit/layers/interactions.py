@@ -7,25 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from mlorakit.kernels.attention import attention
+from mlorakit.kernels.bilinear import bilinear, bilinear_interactions
 from mlorakit.kernels.cin import cin
+from mlorakit.kernels.cross import cross
 from mlorakit.kernels.interaction import bi_interaction
-
-
-def pairs(n_fields: int) -> tuple[list[int], list[int]]:
-    """Indices of the F (F - 1) / 2 pairs of fields: the first field of each, and the second."""
-    first, second = torch.triu_indices(n_fields, n_fields, offset=1).tolist()
-    return first, second
+from mlorakit.kernels.pairs import pairs
 
 
 def factorization_machine(e: Tensor) -> Tensor:
     """Sum over pairs of fields of <e_i, e_j>, (B,): the FM term of DeepFM (arXiv 1703.04247)."""
     return bi_interaction(e).sum(1)
-
-
-def inner_products(e: Tensor) -> Tensor:
-    """<e_i, e_j> for every pair of fields, (B, F (F - 1) / 2): PNN (arXiv 1611.00144)."""
-    first, second = pairs(e.shape[1])
-    return (e[:, first] * e[:, second]).sum(2)
 
 
 class CrossNetwork(nn.Module):
@@ -45,10 +36,7 @@ class CrossNetwork(nn.Module):
 
     def forward(self, x0: Tensor) -> Tensor:
         """(B, width) to (B, width)."""
-        x = x0
-        for weight, bias in zip(self.weight, self.bias, strict=True):
-            x = torch.addcmul(x + bias, x0, (x @ weight).unsqueeze(1))
-        return x
+        return cross(x0, self.weight, self.bias)
 
 
 class CompressedInteraction(nn.Module):
@@ -140,10 +128,13 @@ class SENet(nn.Module):
         nn.init.xavier_normal_(self.squeeze)
         nn.init.xavier_normal_(self.excite)
 
+    def shares(self, e: Tensor) -> Tensor:
+        """The weights of fields of shape (B, F, K), of shape (B, F)."""
+        return torch.relu(torch.relu(e.mean(2) @ self.squeeze) @ self.excite)
+
     def forward(self, e: Tensor) -> Tensor:
         """(B, F, K) to (B, F, K)."""
-        weight = torch.relu(torch.relu(e.mean(2) @ self.squeeze) @ self.excite)  # (B, F)
-        return e * weight.unsqueeze(2)
+        return e * self.shares(e).unsqueeze(2)
 
 
 class BilinearInteraction(nn.Module):
@@ -156,12 +147,23 @@ class BilinearInteraction(nn.Module):
 
     def __init__(self, n_fields: int, size: int) -> None:
         super().__init__()
-        self.first, self.second = pairs(n_fields)
-        self.weight = nn.Parameter(torch.empty(len(self.first), size, size))
-        for pair in range(len(self.first)):
+        first, _ = pairs(n_fields)
+        self.weight = nn.Parameter(torch.empty(len(first), size, size))
+        for pair in range(len(first)):
             nn.init.xavier_normal_(self.weight[pair])
 
     def forward(self, e: Tensor) -> Tensor:
         """(B, F, K) to (e_i W_ij) * e_j of shape (B, F (F - 1) / 2, K)."""
-        mapped = torch.einsum("bpk,pkl->bpl", e[:, self.first], self.weight)
-        return mapped * e[:, self.second]
+        return bilinear_interactions(e, self.weight)
+
+    def with_shares(self, e: Tensor, shares: Tensor) -> Tensor:
+        """The interactions of weighted fields and those of the fields, one after the other.
+
+        Args:
+            e: of shape (B, F, K).
+            shares: the fields' weights, of shape (B, F).
+
+        Returns:
+            Tensor of shape (B, F (F - 1), K).
+        """
+        return bilinear(e, shares, self.weight)

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from mlorakit.kernels.interaction import bi_interaction
+from mlorakit.kernels.pairs import inner_products
 from mlorakit.layers.interactions import (
     BilinearInteraction,
     CrossNetwork,
     InteractingLayers,
     SENet,
-    inner_products,
 )
 from mlorakit.models.backbone import Backbone
 
@@ -94,5 +94,4 @@ class FiBiNET(Backbone):
         return self.n_fields * (self.n_fields - 1) * self.embedding_size
 
     def mlp_input(self, e: Tensor) -> Tensor:
-        both = torch.cat((self.bilinear(self.senet(e)), self.bilinear(e)), 1)
-        return both.flatten(1)
+        return self.bilinear.with_shares(e, self.senet.shares(e)).flatten(1)

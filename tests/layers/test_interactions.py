@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mlorakit.kernels.pairs import inner_products, pairs
 from mlorakit.layers.interactions import (
     BilinearInteraction,
     CompressedInteraction,
@@ -14,8 +15,6 @@ from mlorakit.layers.interactions import (
     SENet,
     bi_interaction,
     factorization_machine,
-    inner_products,
-    pairs,
 )
 
 # Three fields of size 2. Products of the pairs: (3, 8), (5, 12), (15, 24).
@@ -146,3 +145,12 @@ def test_bilinear_interaction_has_a_matrix_per_pair() -> None:
     bilinear = BilinearInteraction(3, 2)
     bilinear.weight.data = torch.eye(2) * torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1)
     assert bilinear(E).tolist() == [[[3, 8], [2 * 5, 2 * 12], [3 * 15, 3 * 24]]]
+
+
+def test_both_bilinear_interactions_are_made_at_once() -> None:
+    bilinear, senet = BilinearInteraction(3, 2), SENet(3, reduction=3)
+    put(senet.squeeze, [[1], [1], [1]])
+    put(senet.excite, [[1, 0, 2]])
+    both = bilinear.with_shares(E, senet.shares(E))
+    apart = torch.cat((bilinear(senet(E)), bilinear(E)), 1)
+    torch.testing.assert_close(both, apart)
