@@ -66,7 +66,7 @@ class Cell:
     """
 
     def __init__(self, config: TrainConfig, data: MultiDomainData, source: str) -> None:
-        self._names: dict[str, Any] = {"config": config, "data": data}
+        self._names: dict[str, Any] = {"settings": config, "data": data}
         self._code = compile(source, "train.ipynb", "exec")
 
     def run(self) -> None:
