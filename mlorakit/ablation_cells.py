@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlorakit import paths
 from mlorakit.ablation_config import AblationConfig
-from mlorakit.cells import SeedResult, summarize
+from mlorakit.cell_results import SeedResult, summarize
 
 
 def point_metrics(results: list[SeedResult]) -> dict:

@@ -6,7 +6,8 @@ from functools import partial
 
 from mlorakit import paths
 from mlorakit.baseline_config import BaselineConfig
-from mlorakit.cells import SeedResult, fit_seed
+from mlorakit.cell_results import SeedResult
+from mlorakit.cells import fit_seed
 from mlorakit.data.dataset import MultiDomainData
 from mlorakit.models import Backbone
 from mlorakit.models.baselines import BASELINE_SETTINGS, build_baseline, mamdr_sizes

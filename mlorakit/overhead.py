@@ -6,7 +6,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from mlorakit.adapters import merge_domain
-from mlorakit.cells import count_parameters
+from mlorakit.cell_results import count_parameters
 from mlorakit.kernels.groups import group_rows
 from mlorakit.models import Backbone
 

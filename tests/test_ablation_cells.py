@@ -7,7 +7,8 @@ import pytest
 
 from mlorakit.ablation_cells import point_metrics, write_point
 from mlorakit.ablation_config import AblationConfig
-from mlorakit.cells import SeedResult, run_seed
+from mlorakit.cell_results import SeedResult
+from mlorakit.cells import run_seed
 from mlorakit.data.dataset import MultiDomainData
 
 SETTINGS: dict = {

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from mlorakit.baseline_cells import make_baseline, run_seed, settings_of
 from mlorakit.baseline_config import BaselineConfig
-from mlorakit.cells import summarize, write_cell
+from mlorakit.cell_results import summarize, write_cell
 from mlorakit.data.dataset import MultiDomainData
 from mlorakit.models.baselines import BASELINE_SETTINGS, BASELINES
 from mlorakit.training import EpochRecord, Pace, evaluate

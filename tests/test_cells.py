@@ -12,16 +12,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mlorakit.cells import (
+from mlorakit.cell_results import (
     SeedResult,
     count_parameters,
     history_frame,
-    make_model,
     prediction_summary,
-    run_seed,
     summarize,
     write_cell,
 )
+from mlorakit.cells import make_model, run_seed
 from mlorakit.config import ParameterError, TrainConfig
 from mlorakit.data.dataset import MultiDomainData
 from mlorakit.data.prepare import open_dataset

@@ -11,7 +11,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from mlorakit.cells import count_parameters
+from mlorakit.cell_results import count_parameters
 from mlorakit.data.dataset import MultiDomainData, Pooled, columns_of, load_dataset
 from mlorakit.data.prepare import open_dataset
 from mlorakit.models import BACKBONES, VARIANTS, build_model

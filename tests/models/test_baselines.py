@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mlorakit.cells import count_parameters
+from mlorakit.cell_results import count_parameters
 from mlorakit.data.batches import evaluation_batches
 from mlorakit.data.dataset import MultiDomainData
 from mlorakit.kernels.groups import DomainGroups, group_rows
