@@ -101,7 +101,7 @@ def _side_by_side(found: dict[str, Any]) -> list[str]:
         "value. Each side is timed over the training loop that its users call, batches from its "
         "own loader included, without worker processes (FuxiCTR's default is one, which is slower "
         "on two cores). mlorakit and FuxiCTR validate on 2048 rows in that time, the others on "
-        "none. Each has the Adam that its users get; ours is torch's fused one.",
+        "none. Each has the Adam that its users get; ours is a compiled loop.",
         "",
     ]
 
