@@ -26,7 +26,7 @@ from benchmarks import options, results
 from benchmarks.cost_pages import lora_page
 from benchmarks.data import random_split
 from benchmarks.peers import PeerMissingError, require
-from benchmarks.timing import seconds
+from benchmarks.timing import seconds, torch_threads
 from mlorakit.data.batches import epoch_batches
 from mlorakit.kernels.dropout import dropout
 from mlorakit.kernels.grouped_lora import grouped_lora_reference
@@ -128,11 +128,13 @@ class Sides:
         """The sides by name."""
         found: dict[str, Callable[[], float]] = {
             "layer": lambda: self.train(self.ours),
-            "loop": lambda: self.train(self.loop),
+            "loop": torch_threads()(lambda: self.train(self.loop)),
             "with Adam": lambda: self.train(self.ours, adam=True),
             "forward": self.infer,
         }
-        return {**found, "PEFT": self.infer_peft} if self.peft is not None else found
+        if self.peft is not None:
+            found["PEFT"] = torch_threads()(self.infer_peft)
+        return found
 
     @torch.no_grad()
     def differences(self) -> dict[str, float]:

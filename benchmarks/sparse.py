@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from benchmarks import options, results
 from benchmarks.pages import sparse_page
-from benchmarks.timing import seconds
+from benchmarks.timing import seconds, torch_threads
 from mlorakit.data.tasks import PADDING, TaskField
 from mlorakit.kernels.magnitude import rounds
 from mlorakit.models.compact import CompactTicket
@@ -264,7 +264,8 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
     prepare("cpu", args.threads)  # threads and memory; serving may sum in any order
     try:
-        measure(args)
+        with torch_threads():
+            measure(args)
     except TicketError as error:
         sys.exit(str(error))
 

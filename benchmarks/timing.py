@@ -1,11 +1,12 @@
 """What the speed benchmark times."""
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numba
 import torch
 
 from benchmarks.data import VALIDATION_BATCHES, movielens_or_random, part_of
@@ -23,6 +24,18 @@ def seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
+
+@contextmanager
+def torch_threads() -> Iterator[None]:
+    """PyTorch has as many threads as the compiled kernels, as who calls it expects; `prepare`
+    leaves it one.
+    """
+    torch.set_num_threads(numba.get_num_threads())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(1)
 
 
 def our_epoch(model: Backbone, data: MultiDomainData, config: TrainConfig) -> float:
@@ -70,10 +83,11 @@ def side_by_side(
         # On a GPU our process asks for deterministic kernels, which a peer need not have.
         if "deepctr_torch" in shared and device == "cpu":
             train = PEERS["deepctr_torch"].trainer(config, data, scratch, device)
-            sides["deepctr_torch"] = lambda: seconds(train)
+            sides["deepctr_torch"] = torch_threads()(lambda: seconds(train))
         for name in shared:
             PEERS[name].version()  # says that it is missing before its process does
-            worker = PeerWorker(name, backbone, folder, steps, torch.get_num_threads(), device)
+            threads = numba.get_num_threads()
+            worker = PeerWorker(name, backbone, folder, steps, threads, device)
             sides[f"{name}_alone"] = stack.enter_context(worker).fit
         taken = [{side: run() for side, run in sides.items()} for _ in range(rounds + 1)]
     return {side: [len(data.train) / times[side] for times in taken[1:]] for side in sides}
