@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 # Stages call python, papermill and nbstripout by name, and import mlorakit from where they run.
-DVC := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=. dvc
+REPRO := PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=. python -m mlorakit.repro $(if $(JOBS),--jobs $(JOBS))
 
 .PHONY: repro test test-slow check lab demo paper bench readme lock clean
 
+# Several stages at a time, as many as there are cores, up to 4: make repro JOBS=8 for another number.
 repro: $(STAMP) ## regenerate every result of the default run
-	$(DVC) repro
+	$(REPRO)
 
 test: $(STAMP) check ## formatting, lint, types, agreement of the environment files, tests
 	$(BIN)/python -m pytest -n auto --dist loadgroup
@@ -37,7 +38,7 @@ demo paper:
 	git ls-files -z -- ':!reports' ':!dvc.lock' | xargs -0 tar cf - | tar xf - -C build/$@
 	printf '[core]\n    no_scm = true\n' > build/$@/.dvc/config.local
 	cd build/$@ && PYTHONPATH=. $(CURDIR)/$(BIN)/python -m mlorakit.profile $(patsubst %,profiles/%.yaml,$@ $(WITH))
-	cd build/$@ && $(DVC) repro
+	cd build/$@ && $(REPRO)
 
 # One of them, or with options: make bench ARGS='speed lora --threads 2 --note "a quiet machine"'.
 bench: .venv-bench/.ready ## against peers; results and their summary in reports/benchmarks

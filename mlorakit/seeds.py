@@ -15,6 +15,7 @@ from dataclasses import replace
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
+import numba
 import torch
 
 Result = TypeVar("Result")
@@ -39,7 +40,7 @@ def each_seed(work: Work[Result], config: Any, data: Any) -> list[Result]:
     Returns:
         A result per seed, in the order of the config's.
     """
-    workers = min(config.threads, len(config.seeds))
+    workers = min(config.threads, numba.config.NUMBA_NUM_THREADS, len(config.seeds))
     on_gpu = config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
     if workers > 1 and len(data.train) >= _FEWEST_ROWS and not on_gpu:
         alone = replace(config, threads=1)
