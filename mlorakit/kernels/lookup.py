@@ -1,6 +1,6 @@
 """Rows of a table by id, as `torch.nn.functional.embedding` gives them."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -20,11 +20,7 @@ class _Lookup(torch.autograd.Function):
         ctx.places, ctx.shape = (array_of(ids), array_of(offsets)), table.shape
         out = table.new_empty(*ids.shape, table.shape[1])
         if not compiled.gather(array_of(table), *ctx.places, array_of(out)):
-            places = ids + offsets
-            raise IndexError(
-                f"Ids {int(places.min())} to {int(places.max())} are looked up in a table of "
-                f"{len(table)} rows; the ids were made with other field sizes than the table."
-            )
+            refuse_places(ids + offsets, len(table))
         return out
 
     @staticmethod
@@ -32,6 +28,18 @@ class _Lookup(torch.autograd.Function):
         total = grad.new_zeros(ctx.shape)
         compiled.scatter(array_of(grad.contiguous()), *ctx.places, array_of(total))
         return total, None, None
+
+
+def refuse_places(places: Tensor, size: int) -> NoReturn:
+    """Say that some rows are not in a table of this size.
+
+    Raises:
+        IndexError: always.
+    """
+    raise IndexError(
+        f"Ids {int(places.min())} to {int(places.max())} are looked up in a table of {size} rows; "
+        "the ids were made with other field sizes than the table."
+    )
 
 
 def lookup(table: Tensor, ids: Tensor, offsets: Tensor | None = None) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mlorakit.data.dataset import columns_of
 from mlorakit.kernels.groups import DomainGroups, group_rows
+from mlorakit.kernels.logit import logit
 from mlorakit.layers.embedding import FieldEmbedding
 from mlorakit.layers.mlp import MLP, DomainLoRA, LayerFactory
 
@@ -85,16 +86,15 @@ class Backbone(nn.Module):
         if self.input_norm is not None:
             x = self.input_norm(x, groups)
         deep = self.mlp(x, groups)  # (B, hidden[-1])
-        features = self.features(e)
-        if features is not None:
-            deep = torch.cat((features, deep), 1)
-        logit = self.head(deep).squeeze(1) + self.bias
         extra = self.extra_logit(e)
-        if extra is not None:
-            logit = logit + extra
-        if self.linear is not None:
-            logit = logit + self.linear(ids).sum((1, 2))
-        return logit
+        table = offsets = None
+        if self.linear is not None and not self.linear.pools:
+            table, offsets = self.linear.weight, self.linear.offsets
+        elif self.linear is not None:
+            pooled = self.linear(ids).sum((1, 2))
+            extra = pooled if extra is None else extra + pooled
+        head = self.features(e), deep, self.head.weight, self.bias
+        return logit(*head, extra, table, ids, offsets)
 
     @torch.inference_mode()
     def predict(self, ids: Tensor, domain: Tensor, n_domains: int) -> Tensor:
