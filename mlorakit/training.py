@@ -14,6 +14,7 @@ from torch import Tensor
 from mlorakit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from mlorakit.data.batches import epoch_batches, evaluation_batches
 from mlorakit.data.dataset import MultiDomainData, Rows
+from mlorakit.gradients import loss_and_gradients
 from mlorakit.kernels.adam import Adam
 from mlorakit.metrics import domain_auc, mean_auc, weighted_auc
 from mlorakit.models.backbone import Backbone
@@ -219,9 +220,8 @@ def _train_epoch(
     model.train()
     total = torch.zeros((), dtype=torch.float64, device=split.label.device)
     for batch in epoch_batches(split, settings.batch_size, settings.batch_order, order):
-        loss = F.binary_cross_entropy_with_logits(model(batch.ids, batch.groups), batch.label)
         optimizer.zero_grad()
-        loss.backward()
+        loss = loss_and_gradients(model, batch)
         optimizer.step()
-        total += loss.detach() * batch.label.numel()
+        total += loss * len(batch)
     return total.item() / len(split)

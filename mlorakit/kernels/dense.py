@@ -96,7 +96,7 @@ def forward(  # type: ignore[no-untyped-def]
         function: of the matrix product, see `blas.sgemm_address`.
         shards: see `shards_of`.
         x: inputs, (B, n_in).
-        ws: weights, (1, n_out, n_in), or (D, n_out, n_in) for one matrix per domain.
+        ws: weights, (1, n_out, n_in), or (D, n_in, n_out) for one matrix per domain, transposed.
         biases: (1, n_out) or (D, n_out).
         ends: (D,).
         a_s: (D, R, n_in); with R = 0 there is no low-rank product.
@@ -124,7 +124,7 @@ def forward(  # type: ignore[no-untyped-def]
                     continue
                 xs, to = before[lo:hi], y[lo:hi]
                 if w.shape[0] > 1:
-                    times_transposed(function, xs, w[d], to, 0)
+                    times(function, xs, w[d], to, 0)
                 if rank > 0:
                     times_transposed(function, xs, a[d], down[lo:hi], 0)
                     times(function, down[lo:hi], b[d, :rank], to, 1)
@@ -147,8 +147,8 @@ def backward(  # type: ignore[no-untyped-def] # noqa: D417
         grads: (B, n_out); that of the last y, and buffers for the others. Become those of the sums
             before ReLU.
         of_x: filled, (B, n_in).
-        of_ws: of (shards, 1 or D, n_out, n_in), the first shard's filled with the gradient and the
-            others with parts of it; with 0 shards W is frozen.
+        of_ws: of (shards, 1, n_out, n_in) or (shards, D, n_in, n_out), the first shard's filled
+            with the gradient and the others with parts of it; with 0 shards W is frozen.
         of_biases: likewise, (shards, 1 or D, n_out).
         of_as: filled, (D, R, n_in).
         of_bs: filled but for the last row of each domain, (D, R + 1, n_out).
@@ -181,8 +181,8 @@ def backward(  # type: ignore[no-untyped-def] # noqa: D417
                     continue
                 gs, xs = grad[lo:hi], to[lo:hi]
                 if w.shape[0] > 1:
-                    times(function, gs, w[d], xs, 0)
-                    transposed_times(function, gs, before[lo:hi], of_w[shard, d], 0)
+                    times_transposed(function, gs, w[d], xs, 0)
+                    transposed_times(function, before[lo:hi], gs, of_w[shard, d], 0)
                 if rank > 0:
                     of_down = of_downs[layer][lo:hi]
                     times_transposed(function, gs, b[d, :rank], of_down, 0)

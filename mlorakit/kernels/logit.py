@@ -4,7 +4,7 @@ The head's map, the linear model of the ids and the sum of all are a dozen small
 PyTorch with their gradients, which together take as long as a layer of the MLP.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -91,58 +91,83 @@ def _backward(  # type: ignore[no-untyped-def]
             of_table[ids[i, f] + offsets[f]] += grad[i]
 
 
+class Parts(NamedTuple):
+    """What a logit was made of, for its gradients."""
+
+    features: Any
+    deep: Any
+    w: Any
+    ids: Any
+    offsets: Any
+    shards: int
+    weight_shape: tuple[int, ...]
+    table_shape: tuple[int, ...] | None
+
+
+def logit_forward(
+    features: Tensor | None,
+    deep: Any,
+    weight: Tensor,
+    bias: Tensor,
+    extra: Tensor | None,
+    table: Tensor | None,
+    offsets: Tensor | None,
+    ids: Tensor,
+) -> tuple[Any, Parts]:
+    """`logit` without autograd; deep and the result are arrays."""
+    out = np.empty(len(deep), np.float32)
+    wide = np.empty((len(deep), 0), np.float32)
+    if features is not None:
+        wide = array_of(features.contiguous())
+    more = _NO_EXTRA if extra is None else array_of(extra.contiguous())
+    linear, shape = _NO_TABLE, None
+    if table is not None and offsets is not None:
+        linear = array_of(table.contiguous()).reshape(-1), array_of(ids), array_of(offsets)
+        shape = table.shape
+    w, shards = array_of(weight.contiguous()).reshape(-1), shards_of(len(deep))
+    if not _forward(shards, wide, deep, w, array_of(bias), more, *linear, out):
+        refuse_places(torch.from_numpy(linear[1] + linear[2]), linear[0].size)
+    return out, Parts(wide, deep, w, *linear[1:], shards, weight.shape, shape)
+
+
+def logit_backward(parts: Parts, grad: Any) -> tuple[Any, Any, Tensor, Tensor, Tensor | None]:
+    """The gradients of features and deep, as arrays, and of weight, bias and table."""
+    features, deep, w, ids, offsets, shards, weight_shape, table_shape = parts
+    of_features, of_deep = np.empty_like(features), np.empty_like(deep)
+    of_ws, of_bias = np.empty((shards, w.size), np.float32), np.empty(1, np.float32)
+    of_table = np.empty(0 if table_shape is None else table_shape[0], np.float32)
+    _backward(
+        shards, features, deep, w, grad, ids, offsets, of_features, of_deep, of_ws, of_bias,
+        of_table,
+    )  # fmt: skip
+    return (
+        of_features,
+        of_deep,
+        torch.from_numpy(of_ws[0].reshape(weight_shape)),
+        torch.from_numpy(of_bias),
+        None if table_shape is None else torch.from_numpy(of_table.reshape(table_shape)),
+    )
+
+
 class _Logit(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        features: Tensor | None,
-        deep: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        extra: Tensor | None,
-        table: Tensor | None,
-        ids: Tensor,
-        offsets: Tensor | None,
-    ) -> Tensor:
-        out = deep.new_empty(len(deep))
-        given, w = deep.contiguous(), array_of(weight.contiguous()).reshape(-1)
-        parts = (
-            np.empty((len(deep), 0), np.float32)
-            if features is None
-            else array_of(features.contiguous()),
-            array_of(given),
-            w,
-        )
-        more = _NO_EXTRA if extra is None else array_of(extra.contiguous())
-        if table is None or offsets is None:
-            linear = _NO_TABLE
-        else:
-            linear = array_of(table.contiguous()).reshape(-1), array_of(ids), array_of(offsets)
-        ctx.parts, ctx.places, ctx.shards = parts, linear[1:], shards_of(len(deep))
-        ctx.shapes = weight.shape, None if table is None else table.shape
-        if not _forward(ctx.shards, *parts, array_of(bias), more, *linear, out.numpy()):
-            refuse_places(torch.from_numpy(linear[1] + linear[2]), linear[0].size)
-        return out
+    def forward(ctx: Any, features: Tensor | None, deep: Tensor, *others: Any) -> Tensor:
+        out, ctx.parts = logit_forward(features, array_of(deep.contiguous()), *others)
+        return torch.from_numpy(out)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (features, deep, w), (weight_shape, table_shape) = ctx.parts, ctx.shapes
-        of_features, of_deep = np.empty_like(features), np.empty_like(deep)
-        of_ws, of_bias = np.empty((ctx.shards, w.size), np.float32), np.empty(1, np.float32)
-        of_table = np.empty(0 if table_shape is None else table_shape[0], np.float32)
-        own = array_of(grad.contiguous())
-        _backward(
-            ctx.shards, features, deep, w, own, *ctx.places, of_features, of_deep, of_ws, of_bias,
-            of_table,
-        )  # fmt: skip
+        of_features, of_deep, of_weight, of_bias, of_table = logit_backward(
+            ctx.parts, array_of(grad.contiguous())
+        )
         needed = ctx.needs_input_grad
         return (
             torch.from_numpy(of_features) if needed[0] else None,
             torch.from_numpy(of_deep),
-            torch.from_numpy(of_ws[0].reshape(weight_shape)),
-            torch.from_numpy(of_bias),
+            of_weight,
+            of_bias,
             grad if needed[4] else None,
-            torch.from_numpy(of_table.reshape(table_shape)) if needed[5] else None,
+            of_table,
             None,
             None,
         )
@@ -155,8 +180,8 @@ def logit_reference(
     bias: Tensor,
     extra: Tensor | None,
     table: Tensor | None,
-    ids: Tensor,
     offsets: Tensor | None,
+    ids: Tensor,
 ) -> Tensor:
     """The plain form of `logit`, on any device and in any precision."""
     joined = deep if features is None else torch.cat((features, deep), 1)
@@ -175,8 +200,8 @@ def logit(
     bias: Tensor,
     extra: Tensor | None,
     table: Tensor | None,
-    ids: Tensor,
     offsets: Tensor | None,
+    ids: Tensor,
 ) -> Tensor:
     """<(features, deep), w> + bias + extra + the sum of the ids' linear weights, per row.
 
@@ -187,8 +212,8 @@ def logit(
         bias: of shape (1,).
         extra: logits of shape (B,), or None.
         table: linear weights of all fields, of shape (V, 1), or None.
-        ids: integer tensor of shape (B, F), each within its field.
         offsets: where each field begins in the table, of shape (F,).
+        ids: integer tensor of shape (B, F), each within its field.
 
     Returns:
         Tensor of shape (B,).
@@ -197,4 +222,4 @@ def logit(
         IndexError: on a CPU, an id plus its offset is not in the table.
     """
     chosen = _Logit.apply if runs_compiled(deep) else logit_reference
-    return chosen(features, deep, weight, bias, extra, table, ids.contiguous(), offsets)
+    return chosen(features, deep, weight, bias, extra, table, offsets, ids.contiguous())

@@ -17,17 +17,28 @@ class _Lookup(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
-        ctx.places, ctx.shape = (array_of(ids), array_of(offsets)), table.shape
-        out = table.new_empty(*ids.shape, table.shape[1])
-        if not compiled.gather(array_of(table), *ctx.places, array_of(out)):
-            refuse_places(ids + offsets, len(table))
-        return out
+        ctx.places, ctx.size = (ids, offsets), len(table)
+        return lookup_forward(table, ids, offsets)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        total = grad.new_zeros(ctx.shape)
-        compiled.scatter(array_of(grad.contiguous()), *ctx.places, array_of(total))
-        return total, None, None
+        ids, offsets = ctx.places
+        return lookup_backward(grad, ids, offsets, ctx.size), None, None
+
+
+def lookup_forward(table: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
+    """`lookup` on a CPU without autograd; ids and offsets are contiguous."""
+    out = torch.empty((*ids.shape, table.shape[1]), dtype=table.dtype)
+    if not compiled.gather(array_of(table), array_of(ids), array_of(offsets), array_of(out)):
+        refuse_places(ids + offsets, len(table))
+    return out
+
+
+def lookup_backward(grad: Tensor, ids: Tensor, offsets: Tensor, size: int) -> Tensor:
+    """The gradient of a table of `size` rows from that of `lookup_forward`."""
+    total = grad.new_zeros(size, grad.shape[-1])
+    compiled.scatter(array_of(grad.contiguous()), array_of(ids), array_of(offsets), array_of(total))
+    return total
 
 
 def refuse_places(places: Tensor, size: int) -> NoReturn:

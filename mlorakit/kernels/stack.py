@@ -41,10 +41,10 @@ class StackLayer(NamedTuple):
     b: Tensor | None = None
 
     def merges(self, rows: int) -> bool:
-        """Whether a batch costs less with a matrix W + (A_d B_d)^T per domain than with low-rank
+        """Whether a batch costs less with a matrix W^T + A_d B_d per domain than with low-rank
         products: the former need as many multiplications per domain as the latter per row.
         """
-        if self.a is None:
+        if self.a is None or len(self.a) == 1:
             return False
         n_out, n_in = self.weight.shape
         return _MERGED_COST * len(self.a) * n_out * n_in < rows * (n_out + n_in)
@@ -81,49 +81,89 @@ def dense_stack(x: Tensor, layers: list[StackLayer], groups: DomainGroups, p: fl
     return _Stack.apply(x, groups, p, *tensors)
 
 
+class Passed(NamedTuple):
+    """What a forward pass leaves to the backward pass; arrays, or tuples of one per layer, as
+    `dense.forward` has them.
+    """
+
+    x: Any
+    weights: tuple[Any, ...]
+    ends: Any
+    a_s: tuple[Any, ...]
+    b_s: tuple[Any, ...]
+    downs: tuple[Any, ...]
+    ys: tuple[Any, ...]
+    scale: Any
+    bias_shapes: list[tuple[int, ...]]
+
+
+def stack_forward(x: Tensor, layers: list[StackLayer], groups: DomainGroups, p: float) -> Passed:
+    """`dense_stack` without autograd; its result is the last of `ys`."""
+    rows = len(x)
+    weights, biases, a_s, b_s = zip(*(_used(layer, rows) for layer in layers), strict=True)
+    ys = tuple(np.empty((rows, b.shape[1]), np.float32) for b in biases)
+    downs = tuple(np.empty((rows, a.shape[1]), np.float32) for a in a_s)
+    keys = draw_keys(len(layers)) if p > 0 else np.zeros((len(layers), 2), np.uint32)
+    threshold, scale = threshold_and_scale(p)
+    passed = Passed(
+        array_of(x.contiguous()), weights, array_of(groups.ends), a_s, b_s, downs, ys, scale,
+        [b.shape for b in biases],
+    )  # fmt: skip
+    dense.forward(
+        sgemm_address(), dense.shards_of(rows), passed.x, weights, biases, passed.ends, a_s, b_s,
+        downs, ys, threshold, scale, keys,
+    )  # fmt: skip
+    return passed
+
+
+def stack_backward(
+    passed: Passed, layers: list[StackLayer], trained: list[bool], last: Any
+) -> tuple[Tensor, list[tuple[Tensor | None, ...]]]:
+    """The gradients of `stack_forward`.
+
+    Args:
+        passed: what it returned.
+        layers: that it took.
+        trained: whether each layer's shared weight is.
+        last: gradient of its result; changed.
+
+    Returns:
+        That of x, and those of each layer's tensors.
+    """
+    x, weights, ends, a_s, b_s, downs, ys, scale, bias_shapes = passed
+    shards = dense.shards_of(len(x))
+    grads = *map(np.empty_like, ys[:-1]), last
+    of_x = np.empty_like(x)
+    # Frozen shared weights need no gradient, unless it leads to that of A and B.
+    of_ws = tuple(
+        np.empty((shards if t or layer.merges(len(x)) else 0, *w.shape), np.float32)
+        for layer, w, t in zip(layers, weights, trained, strict=True)
+    )
+    of_biases = tuple(np.empty((shards, *shape), np.float32) for shape in bias_shapes)
+    of_as, of_bs = tuple(map(np.empty_like, a_s)), tuple(map(np.empty_like, b_s))
+    dense.backward(
+        sgemm_address(), shards, x, weights, ends, a_s, b_s, downs,
+        tuple(map(np.empty_like, downs)), ys, scale, grads, of_x, of_ws, of_biases, of_as, of_bs,
+    )  # fmt: skip
+    found = zip(layers, of_ws, of_biases, of_as, of_bs, strict=True)
+    return torch.from_numpy(of_x), [_of_layer(*of_one) for of_one in found]
+
+
 class _Stack(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, groups: DomainGroups, p: float, *tensors: Tensor) -> Tensor:
-        layers, rows = _layers(tensors), x.shape[0]
-        weights, biases, a_s, b_s = zip(*(_used(layer, rows) for layer in layers), strict=True)
-        y = x.new_empty(rows, biases[-1].shape[1])
-        ys = *(np.empty((rows, b.shape[1]), np.float32) for b in biases[:-1]), y.numpy()
-        downs = tuple(np.empty((rows, a.shape[1]), np.float32) for a in a_s)
-        keys = draw_keys(len(layers)) if p > 0 else np.zeros((len(layers), 2), np.uint32)
-        threshold, scale = threshold_and_scale(p)
-        ctx.used = array_of(x.contiguous()), weights, array_of(groups.ends), a_s, b_s, downs
-        ctx.ys, ctx.scale, ctx.biases = ys, scale, [b.shape for b in biases]
-        dense.forward(
-            sgemm_address(), dense.shards_of(rows), *ctx.used[:2], biases, *ctx.used[2:], ys,
-            threshold, scale, keys,
-        )  # fmt: skip
+        ctx.passed = stack_forward(x, _layers(tensors), groups, p)
+        y = torch.from_numpy(ctx.passed.ys[-1])
         ctx.save_for_backward(y, *tensors)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         _, *tensors = ctx.saved_tensors
-        x, weights, _, a_s, b_s, downs = ctx.used
-        layers, shards = _layers(tensors), dense.shards_of(len(x))
-        last = grad.clone(memory_format=torch.contiguous_format).numpy()  # changed in place
-        grads = *map(np.empty_like, ctx.ys[:-1]), last
-        of_x = np.empty_like(x)
-        # Frozen shared weights need no gradient, unless it leads to that of A and B.
-        trained = ctx.needs_input_grad[3::4]
-        of_ws = tuple(
-            np.empty((shards if t or layer.merges(len(x)) else 0, *w.shape), np.float32)
-            for layer, w, t in zip(layers, weights, trained, strict=True)
-        )
-        of_biases = tuple(np.empty((shards, *shape), np.float32) for shape in ctx.biases)
-        of_as, of_bs = tuple(map(np.empty_like, a_s)), tuple(map(np.empty_like, b_s))
-        dense.backward(
-            sgemm_address(), shards, *ctx.used, tuple(map(np.empty_like, downs)), ctx.ys,
-            ctx.scale, grads, of_x, of_ws, of_biases, of_as, of_bs,
-        )  # fmt: skip
-        gradients: list[Tensor | None] = []
-        for layer, *found in zip(layers, of_ws, of_biases, of_as, of_bs, strict=True):
-            gradients += _of_layer(layer, *found)
-        return (torch.from_numpy(of_x), None, None, *gradients)
+        last = grad.clone(memory_format=torch.contiguous_format).numpy()
+        trained = list(ctx.needs_input_grad[3::4])
+        of_x, of_layers = stack_backward(ctx.passed, _layers(tensors), trained, last)
+        return (of_x, None, None, *(gradient for layer in of_layers for gradient in layer))
 
 
 def _used(layer: StackLayer, rows: int) -> tuple[Any, Any, Any, Any]:
@@ -138,33 +178,31 @@ def _used(layer: StackLayer, rows: int) -> tuple[Any, Any, Any, Any]:
         return weight, bias, _NOTHING, _NOTHING
     a = layer.a.detach().contiguous()
     if layer.merges(rows):
-        merged = np.empty((len(a), *layer.weight.shape), np.float32)
-        per_domain.merge(sgemm_address(), weight[0], a.numpy(), b.numpy(), merged)
+        transposed = np.ascontiguousarray(weight[0].T)
+        merged = np.empty((len(a), *transposed.shape), np.float32)
+        per_domain.merge(sgemm_address(), transposed, a.numpy(), b.numpy(), merged)
         return merged, bias, _NOTHING, _NOTHING
     return weight, bias, a.numpy(), b.numpy()
 
 
 def _of_layer(
     layer: StackLayer, of_w: Any, of_biases: Any, of_a: Any, of_b: Any
-) -> list[Tensor | None]:
+) -> tuple[Tensor | None, ...]:
     """Gradients of a layer's weight, bias, a and b from what `dense.backward` filled."""
     of_bias = of_biases[0]
-    shared = [_total(of_w[0]) if len(of_w) else None, _total(of_bias)]
+    of_shared_bias = torch.from_numpy(of_bias[0] if len(of_bias) == 1 else of_bias.sum(0))
+    of_weight = torch.from_numpy(of_w[0, 0]) if len(of_w) else None
     if layer.b is None:
-        return [*shared, None, None]
+        return of_weight, of_shared_bias, None, None
     if layer.a is None:
-        return [*shared, None, torch.from_numpy(of_bias[:, None].copy())]
-    if not of_a.size:  # W + (A B)^T was used
+        return of_weight, of_shared_bias, None, torch.from_numpy(of_bias[:, None].copy())
+    if not of_a.size:  # W^T + A B was used
+        of_weight = torch.from_numpy(np.ascontiguousarray(of_w[0].sum(0).T))
         of_a, of_b = (np.empty(t.shape, np.float32) for t in (layer.a, layer.b))
         used = of_w[0], array_of(layer.a.contiguous()), array_of(layer.b.contiguous())
         per_domain.merge_backward(sgemm_address(), *used, of_a, of_b)
     of_b[:, -1] = of_bias
-    return [*shared, torch.from_numpy(of_a), torch.from_numpy(of_b)]
-
-
-def _total(of_groups: Any) -> Tensor:
-    """The sum over the first axis."""
-    return torch.from_numpy(of_groups[0] if len(of_groups) == 1 else of_groups.sum(0))
+    return of_weight, of_shared_bias, torch.from_numpy(of_a), torch.from_numpy(of_b)
 
 
 def _layers(tensors: Any) -> list[StackLayer]:

@@ -151,14 +151,23 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, n_in) to (B, hidden[-1])."""
-        stackable = [layer for layer in self.layers if _is_stackable(layer)]
-        ps = {layer.p for layer in stackable}
-        if runs_compiled(x) and len(stackable) == len(self.layers) and len(ps) == 1:
-            p = ps.pop() if self.training else 0.0
-            return dense_stack(x, [layer.stacked() for layer in stackable], groups, p)
+        stacked = self.stacked() if runs_compiled(x) else None
+        if stacked is not None:
+            layers, p = stacked
+            return dense_stack(x, layers, groups, p if self.training else 0.0)
         for layer in self.layers:
             x = layer(x, groups)
         return x
+
+    def stacked(self) -> tuple[list[StackLayer], float] | None:
+        """The layers' weights and their dropout probability, as `dense_stack` takes them, or None
+        if it does not compute what the layers do.
+        """
+        stackable = [layer for layer in self.layers if _is_stackable(layer)]
+        ps = {layer.p for layer in stackable}
+        if len(stackable) < len(self.layers) or len(ps) != 1:
+            return None
+        return [layer.stacked() for layer in stackable], ps.pop()
 
 
 def _is_stackable(layer: nn.Module) -> TypeGuard[Dense | DomainLoRA]:

@@ -81,20 +81,30 @@ class Backbone(nn.Module):
         Returns:
             Tensor of shape (B,).
         """
-        e = self.embedding(ids)  # (B, F, K)
-        x = self.mlp_input(e)
+        x, features, extra = self.parts(self.embedding(ids), ids, groups)
+        deep = self.mlp(x, groups)  # (B, hidden[-1])
+        head = self.head.weight, self.bias
+        return logit(features, deep, *head, extra, *self.linear_table(), ids)
+
+    def parts(
+        self, e: Tensor, ids: Tensor, groups: DomainGroups
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """The MLP's input, `features`, and `extra_logit` with what the linear model of pooled
+        fields adds to it, of embeddings of shape (B, F, K).
+        """
+        x, features, extra = self.mlp_input(e), self.features(e), self.extra_logit(e)
         if self.input_norm is not None:
             x = self.input_norm(x, groups)
-        deep = self.mlp(x, groups)  # (B, hidden[-1])
-        extra = self.extra_logit(e)
-        table = offsets = None
-        if self.linear is not None and not self.linear.pools:
-            table, offsets = self.linear.weight, self.linear.offsets
-        elif self.linear is not None:
+        if self.linear is not None and self.linear.pools:
             pooled = self.linear(ids).sum((1, 2))
             extra = pooled if extra is None else extra + pooled
-        head = self.features(e), deep, self.head.weight, self.bias
-        return logit(*head, extra, table, ids, offsets)
+        return x, features, extra
+
+    def linear_table(self) -> tuple[Tensor | None, Tensor | None]:
+        """Weights and offsets of the linear model, unless there is none or it pools."""
+        if self.linear is None or self.linear.pools:
+            return None, None
+        return self.linear.weight, self.linear.offsets
 
     @torch.inference_mode()
     def predict(self, ids: Tensor, domain: Tensor, n_domains: int) -> Tensor:

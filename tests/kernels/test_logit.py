@@ -24,8 +24,8 @@ def parts(
         random(1),
         random(rows) if extra else None,
         random(5 * fields, 1) if fields else None,
-        ids,
         5 * torch.arange(fields) if fields else None,
+        ids,
     ]
 
 
@@ -41,8 +41,8 @@ def test_by_hand() -> None:
         torch.tensor([0.5]),
         torch.tensor([100.0, 200.0]),
         torch.tensor([[1000.0], [2000.0], [4000.0], [8000.0]]),
-        torch.tensor([[1, 0], [0, 1]]),
         torch.tensor([0, 2]),
+        torch.tensor([[1, 0], [0, 1]]),
     ]
     for tensor in given[:6]:
         tensor.requires_grad_()
@@ -117,6 +117,6 @@ def test_what_is_frozen_gets_no_gradient() -> None:
 @pytest.mark.parametrize("bad", [5, -6])
 def test_an_id_outside_the_table_is_refused(bad: int) -> None:
     given = parts(4, 0, 3, 2, extra=False)
-    given[6][2, 1] = bad
+    given[7][2, 1] = bad
     with pytest.raises(IndexError, match="table of 10 rows; the ids were made with other"):
         logit(*given)

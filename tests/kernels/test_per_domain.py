@@ -71,10 +71,10 @@ def merged_and_gradients(
 @pytest.mark.parametrize(("n_domains", "rank"), [(1, 1), (3, 2), (5, 9)])
 def test_merging_adds_each_domains_product_to_the_shared_weights(n_domains: int, rank: int) -> None:
     generator = torch.Generator().manual_seed(5)
-    shapes = [(7, 5), (n_domains, rank, 5), (n_domains, rank + 1, 7), (n_domains, 7, 5)]
+    shapes = [(5, 7), (n_domains, rank, 5), (n_domains, rank + 1, 7), (n_domains, 5, 7)]
     w, a, b, upstream = (torch.randn(shape, generator=generator) for shape in shapes)
     exact = [t.double().requires_grad_() for t in (a, b)]
-    expected = w + torch.einsum("dri,dro->doi", exact[0], exact[1][:, :-1])
+    expected = w + torch.einsum("dri,dro->dio", exact[0], exact[1][:, :-1])
     merged, of_a, of_b = merged_and_gradients(w, a, b, upstream)
     torch.testing.assert_close(merged.double(), expected.detach(), rtol=1e-4, atol=1e-4)
     found = torch.autograd.grad(expected, exact, upstream.double())
@@ -87,6 +87,6 @@ def test_the_number_of_threads_changes_no_bit_of_merging(
     one_and_two_threads: Callable[[Callable[[], list[Tensor]]], None],
 ) -> None:
     generator = torch.Generator().manual_seed(5)
-    shapes = [(128, 64), (5, 8, 64), (5, 9, 128), (5, 128, 64)]
+    shapes = [(64, 128), (5, 8, 64), (5, 9, 128), (5, 64, 128)]
     arguments = [torch.randn(shape, generator=generator) for shape in shapes]
     one_and_two_threads(lambda: list(merged_and_gradients(*arguments)))
