@@ -55,15 +55,18 @@ def test_the_kernels_threads_take_denormal_numbers_for_zero_too() -> None:
     # Else a result would depend on which thread came to it. Threads start with the first kernel
     # and have the setting of their time, so this is of a process of its own.
     script = """
-import numpy as np
-from mlorakit.kernels import compiled
+import torch
+from mlorakit.kernels.adam import FEW, Adam
 from mlorakit.runtime import prepare
 
 prepare("cpu", threads=2)
-grad, p, v = (np.zeros(16 * compiled.PART, np.float32) for _ in range(3))
-m = np.full(16 * compiled.PART, 1.2e-38, np.float32)
-compiled.adam_in_parts(grad, p, m, v, np.zeros(1, np.float32), 1e-3, 0.0, 0.9, 0.999, 1e-8)
-assert not m.view(np.uint32).any()
+p = torch.nn.Parameter(torch.zeros(2 * FEW))
+p.grad = torch.zeros(2 * FEW)
+optimizer = Adam([p], lr=1e-3)
+optimizer.step()
+moment = optimizer.state[p]["exp_avg"].fill_(1.2e-38)
+optimizer.step()
+assert not moment.view(torch.int32).any()
 """
     subprocess.run([sys.executable, "-c", script], check=True)
 

@@ -8,16 +8,12 @@ modules that call them.
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numba import uint32
 from torch import Tensor
 
-from mlorakit.kernels.jit import inlined, parallel, serial
-
-PART = 1 << 15
-"""Values of a long array that one thread takes at a time."""
+from mlorakit.kernels.jit import inlined, serial
 
 
 def runs_compiled(x: Tensor) -> bool:
@@ -163,40 +159,3 @@ def bi_interaction_backward(e, grad, of_e):  # type: ignore[no-untyped-def]
                 total += e[i, f, k]
             for f in range(fields):
                 of_e[i, f, k] = grad[i, k] * (total - e[i, f, k])
-
-
-@serial
-def _adam(grad, p, m, v, size, root, decay, betas, rests, eps):  # type: ignore[no-untyped-def]
-    for i in range(p.size):
-        g = grad[i] + decay * p[i]
-        m[i] = betas[0] * m[i] + rests[0] * g
-        v[i] = betas[1] * v[i] + rests[1] * g * g
-        p[i] -= size * m[i] / (np.sqrt(v[i]) * root + eps)
-
-
-@serial
-def adam(grad, p, m, v, step, rate, decay, beta1, beta2, eps):  # type: ignore[no-untyped-def]
-    """A step of Adam on flat arrays; `decay` p is added to the gradient; step (1,) counts."""
-    step[0] += 1
-    real = p.dtype.type
-    size = real(rate / (1 - beta1 ** step[0]))
-    root = real(1 / np.sqrt(1 - beta2 ** step[0]))
-    # The differences from 1 are taken before rounding, else v is off by 1e-5 of itself.
-    betas, rests = (real(beta1), real(beta2)), (real(1 - beta1), real(1 - beta2))
-    _adam(grad, p, m, v, size, root, real(decay), betas, rests, real(eps))
-
-
-@parallel
-def adam_in_parts(grad, p, m, v, step, rate, decay, beta1, beta2, eps):  # type: ignore[no-untyped-def]
-    """`adam` of long arrays, by several threads."""
-    step[0] += 1
-    real = p.dtype.type
-    size = real(rate / (1 - beta1 ** step[0]))
-    root = real(1 / np.sqrt(1 - beta2 ** step[0]))
-    betas, rests = (real(beta1), real(beta2)), (real(1 - beta1), real(1 - beta2))
-    parts = (p.size + PART - 1) // PART
-    for part in numba.prange(parts):
-        own = slice(part * PART, min((part + 1) * PART, p.size))
-        _adam(
-            grad[own], p[own], m[own], v[own], size, root, real(decay), betas, rests, real(eps)
-        )  # fmt: skip

@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mlorakit.kernels import compiled
-from mlorakit.kernels.adam import Adam
+from mlorakit.kernels.adam import FEW, PART, Adam
 
-LONG = 8 * compiled.PART + 12345  # taken by several threads, the last part not whole
+LONG = FEW + 1234  # taken by several threads, the last part not whole
 SHAPES = [(7,), (3, 5), (2, 3, 4), (1,), (), (LONG // 5, 5)]
 
 
@@ -64,12 +63,58 @@ def test_a_first_step_by_hand() -> None:
     assert state["exp_avg_sq"].tolist() == pytest.approx([0.025, 0.00025, 0])
 
 
-def test_long_parameters_are_taken_in_parts_of_which_none_is_left_out() -> None:
-    for size in (8 * compiled.PART, 8 * compiled.PART + 1, 9 * compiled.PART):
-        ours, theirs = random_parameters([(size,)]), random_parameters([(size,)])
-        take_steps(Adam(ours, lr=0.01), ours, range(2))
-        take_steps(plain_adam(theirs), theirs, range(2))
+@pytest.mark.parametrize("rest", [0, FEW])
+def test_parts_end_anywhere_in_tensors_and_none_is_left_out(rest: int) -> None:
+    sizes = [1, 2, PART - 3, PART, 1, PART + 1, 3 * PART - 1, *range(1, 90), 5 * PART, 17, rest]
+    for shapes in ([(n,) for n in sizes if n], [(n,) for n in reversed(sizes) if n]):
+        ours, theirs = random_parameters(shapes), random_parameters(shapes)
+        take_steps(Adam(decayed(ours), lr=0.01), ours, range(2))
+        take_steps(plain_adam(decayed(theirs)), theirs, range(2))
         assert_alike(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "size", [FEW - 1, FEW, FEW + 1, FEW + PART - 1, FEW + PART, FEW + PART + 1]
+)
+def test_a_long_tensor_is_taken_whole(size: int) -> None:
+    ours, theirs = random_parameters([(size,)]), random_parameters([(size,)])
+    take_steps(Adam(ours, lr=0.01), ours, range(2))
+    take_steps(plain_adam(theirs), theirs, range(2))
+    assert_alike(ours, theirs)
+
+
+def test_every_group_has_its_own_settings() -> None:
+    def grouped(params: list[nn.Parameter]) -> list[dict]:
+        return [
+            {"params": params[:2], "lr": 0.1, "betas": (0.5, 0.9), "eps": 1e-3},
+            {"params": params[2:], "weight_decay": 0.3},
+        ]
+
+    ours, theirs = random_parameters(), random_parameters()
+    take_steps(Adam(grouped(ours), lr=0.01), ours, range(4))
+    take_steps(plain_adam(grouped(theirs)), theirs, range(4))
+    assert_alike(ours, theirs)
+
+
+def test_a_group_may_be_added_between_steps() -> None:
+    ours, theirs = random_parameters(), random_parameters()
+    for make, params in ((Adam, ours), (plain_adam, theirs)):
+        optimizer = make(params[:2], lr=0.01)
+        take_steps(optimizer, params[:2], range(2))
+        optimizer.add_param_group({"params": params[2:], "lr": 0.1})
+        take_steps(optimizer, params, range(2, 4))
+    assert_alike(ours, theirs)
+
+
+def test_a_copy_takes_the_steps_of_its_own_parameters() -> None:
+    params = random_parameters()
+    optimizer = Adam(params, lr=0.01)
+    take_steps(optimizer, params, range(2))
+    copied = copy.deepcopy(optimizer)
+    take_steps(optimizer, params, range(2, 4))
+    others = copied.param_groups[0]["params"]
+    take_steps(copied, others, range(2, 4))
+    assert all(map(torch.equal, others, params))
 
 
 @pytest.mark.parametrize("first_is_ours", [True, False])
@@ -126,12 +171,52 @@ def test_a_parameter_that_is_not_contiguous_is_refused() -> None:
 
 
 def test_gradients_may_lie_in_memory_in_any_order() -> None:
+    # Several at once: the copy made of one must not be overwritten by that of the next.
+    shapes = [(40, 30), (30, 40), (40, 30)]
+    ours, theirs = random_parameters(shapes), random_parameters(shapes)
+    for optimizer, params in ((Adam(ours, lr=0.01), ours), (plain_adam(theirs), theirs)):
+        generator = torch.Generator().manual_seed(5)
+        for p in params:
+            p.grad = torch.randn(p.shape[::-1], generator=generator).t()
+        optimizer.step()
+        for p in params:
+            p.grad = torch.randn(1, generator=generator).expand(p.shape)
+        optimizer.step()
+    assert_alike(ours, theirs)
+
+
+def test_moments_may_be_loaded_in_any_order_of_memory() -> None:
     ours, theirs = random_parameters([(4, 3)]), random_parameters([(4, 3)])
-    for optimizer, (p,) in ((Adam(ours, lr=0.01), ours), (plain_adam(theirs), theirs)):
-        p.grad = torch.arange(12.0).view(3, 4).t()
-        optimizer.step()
-        p.grad = torch.ones(1).expand(4, 3)
-        optimizer.step()
+    for optimizer, params in ((Adam(ours, lr=0.01), ours), (plain_adam(theirs), theirs)):
+        take_steps(optimizer, params, range(2))
+        kept = copy.deepcopy(optimizer.state_dict())
+        for name in ("exp_avg", "exp_avg_sq"):
+            kept["state"][0][name] = kept["state"][0][name].t().contiguous().t()
+        optimizer.load_state_dict(kept)
+        take_steps(optimizer, params, range(2, 4))
+    assert_alike(ours, theirs)
+
+
+def test_a_state_of_another_model_is_refused() -> None:
+    params, others = random_parameters([(4, 3)]), random_parameters([(2, 3)])
+    optimizer, other = Adam(params, lr=0.01), Adam(others, lr=0.01)
+    take_steps(other, others, range(1))
+    optimizer.load_state_dict(other.state_dict())
+    with pytest.raises(ValueError, match=r"exp_avg has shape \(2, 3\), its parameter \(4, 3\)"):
+        take_steps(optimizer, params, range(1))
+
+
+def test_a_step_without_gradient_is_not_counted() -> None:
+    ours, theirs = random_parameters(), random_parameters()
+    for optimizer, params in (
+        (Adam(decayed(ours), lr=0.01), ours),
+        (plain_adam(decayed(theirs)), theirs),
+    ):
+        for step in range(9):
+            optimizer.zero_grad()
+            having = [p for number, p in enumerate(params) if (number + step) % 3]
+            take_steps(optimizer, having, range(step, step + 1))
+        assert {optimizer.state[p]["step"].item() for p in params} == {6}
     assert_alike(ours, theirs)
 
 
