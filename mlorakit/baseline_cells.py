@@ -7,7 +7,7 @@ from functools import partial
 from mlorakit import paths
 from mlorakit.baseline_config import BaselineConfig
 from mlorakit.cell_results import SeedResult
-from mlorakit.cells import fit_seed
+from mlorakit.cells import fit_seed, used_vectors
 from mlorakit.data.dataset import MultiDomainData
 from mlorakit.models import Backbone
 from mlorakit.models.baselines import BASELINE_SETTINGS, build_baseline, mamdr_sizes
@@ -29,13 +29,20 @@ def settings_of(config: BaselineConfig) -> BaselineSettings:
 
 
 def make_baseline(config: BaselineConfig, data: MultiDomainData, seed: int) -> Backbone:
-    """The cell's model with a seed's initial weights."""
+    """The cell's model with a seed's initial weights.
+
+    Raises:
+        ParameterError: the config asks for vectors that the data set does not have.
+    """
+    vectors, embedding_size = used_vectors(config.vectors, config.embedding_size, data)
     return build_baseline(
         config.baseline,
         field_sizes=data.field_sizes,
         n_domains=data.n_domains,
         settings=settings_of(config),
-        embedding_size=config.embedding_size,
+        vectors=vectors,
+        train_vectors=config.vectors == "trained",
+        embedding_size=embedding_size,
         seed=seed,
     )
 

@@ -11,6 +11,7 @@ from mlorakit.config_base import (
     NotebookConfig,
     ParameterError,
     PositiveInt,
+    Vectors,
     dataset_of_params,
     inside_project,
     one_of,
@@ -31,7 +32,9 @@ class BaselineConfig(NotebookConfig):
         seeds: one run each.
         sizes: the data set whose sizes MAMDR's configs are followed in, a key of
             `BASELINE_SETTINGS`; `auto` chooses by the data set.
-        embedding_size: K, of the backbones that it is compared with; MAMDR's is 128.
+        vectors: what becomes of the vectors that a data set gives, see `TrainConfig`.
+        embedding_size: K, of the backbones that it is compared with; MAMDR's is 128. Where vectors
+            are used, their length stands in its place.
         dropout: probability, or `mamdr` for the baseline's own.
         learning_rate: of Adam, or `mamdr` for the baseline's own.
         batch_size: rows.
@@ -49,6 +52,7 @@ class BaselineConfig(NotebookConfig):
     batch_order: Literal["mixed", "alternate"] = "mixed"
     seeds: IntList = (1,)
     sizes: str = _OF_DATA_SET
+    vectors: Vectors = "auto"
     embedding_size: PositiveInt = 8
     dropout: Annotated[float, Field(ge=0, le=0.99)] | Literal["mamdr"] = "mamdr"
     learning_rate: Annotated[float, Field(gt=0)] | Literal["mamdr"] = "mamdr"
@@ -70,12 +74,12 @@ class BaselineConfig(NotebookConfig):
 
     @property
     def cell(self) -> str:
-        """Name of the cell among those of its data set."""
-        return baseline_cell(self.baseline, self.batch_order)
+        """Name of the cell among those of its data set; see `differences`."""
+        return baseline_cell(self.baseline, self.batch_order) + self.differences("vectors")
 
 
 def baseline_cell(baseline: str, batch_order: str) -> str:
-    """Name of a baseline's cell among those of its data set."""
+    """Name of a baseline's cell of the grid among those of its data set."""
     return f"baseline-{baseline}-{batch_order}"
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from mlorakit import paths
 from mlorakit.cell_results import CellConfig, SeedResult
 from mlorakit.config import ParameterError, TrainConfig
+from mlorakit.config_base import Vectors
 from mlorakit.data.dataset import MultiDomainData
 from mlorakit.models import Backbone, build_model
 from mlorakit.progress import EpochProgress
@@ -29,18 +30,26 @@ from mlorakit.training import (
 from mlorakit.two_stage import fit_two_stages, stage_checkpoint
 
 
-def used_vectors(config: TrainConfig, data: MultiDomainData) -> dict[int, Tensor]:
-    """The given vectors that become embeddings, by place of the field.
+def used_vectors(
+    option: Vectors, embedding_size: int, data: MultiDomainData
+) -> tuple[dict[int, Tensor], int]:
+    """The given vectors that become embeddings, by place of the field, and the embeddings' length.
+
+    Args:
+        option: `vectors` of a config.
+        embedding_size: the length where no vectors are used.
+        data: that may give some.
 
     Raises:
-        ParameterError: the config asks for some, and the data set has none.
+        ParameterError: the option asks for some, and the data set has none.
     """
-    if config.vectors in ("frozen", "trained") and not data.vectors:
+    if option in ("frozen", "trained") and not data.vectors:
         raise ParameterError(
-            f"Parameter vectors = {config.vectors!r} cannot be used: data set {data.name} gives no "
+            f"Parameter vectors = {option!r} cannot be used: data set {data.name} gives no "
             "vectors; use 'auto' or 'none'."
         )
-    return {} if config.vectors == "none" else data.vectors
+    vectors = {} if option == "none" else data.vectors
+    return vectors, next((v.shape[1] for v in vectors.values()), embedding_size)
 
 
 def make_model(config: TrainConfig, data: MultiDomainData, seed: int) -> Backbone:
@@ -49,7 +58,7 @@ def make_model(config: TrainConfig, data: MultiDomainData, seed: int) -> Backbon
     Raises:
         ParameterError: the config asks for vectors that the data set does not have.
     """
-    vectors = used_vectors(config, data)
+    vectors, embedding_size = used_vectors(config.vectors, config.embedding_size, data)
     return build_model(
         config.backbone,
         config.variant,
@@ -60,7 +69,7 @@ def make_model(config: TrainConfig, data: MultiDomainData, seed: int) -> Backbon
         norm=config.norm,
         vectors=vectors,
         train_vectors=config.vectors == "trained",
-        embedding_size=next((v.shape[1] for v in vectors.values()), config.embedding_size),
+        embedding_size=embedding_size,
         hidden=config.hidden,
         dropout=config.dropout,
         protocol=config.protocol,

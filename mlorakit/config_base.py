@@ -2,7 +2,7 @@
 
 import ast
 import dataclasses
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -27,6 +27,7 @@ IntList = Annotated[tuple[int, ...], BeforeValidator(split_list), Field(min_leng
 NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(split_list), Field(min_length=1)]
+Vectors = Literal["auto", "none", "frozen", "trained"]
 
 
 def one_of(name: str, value: str, valid: Any) -> None:
@@ -99,6 +100,18 @@ class NotebookConfig:
         """
         defaults, injected = notebook_parameters(cells, namespace)
         return cls.of(**defaults | injected)
+
+    def differences(self, *options: str) -> str:
+        """How a cell's name ends: with the options in which it differs from the cells of the grid,
+        that is, from `train` in params.yaml, so that it does not take the place of their results.
+        """
+        grid = paths.params().get("train", {})
+        ending = ""
+        for option in options:
+            value = getattr(self, option)
+            if value != grid.get(option, getattr(type(self), option)):
+                ending += f"-{option}" if value is True else f"-{option}_{value}"
+        return ending
 
 
 def notebook_parameters(

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from mlorakit import paths
 from mlorakit.config_base import (
     IntList,
     NonNegativeInt,
     NotebookConfig,
     ParameterError,
     PositiveInt,
+    Vectors,
     Widths,
     dataset_of_params,
     inside_project,
@@ -67,7 +67,7 @@ class TrainConfig(NotebookConfig):
     rank: NonNegativeInt = 0
     norm: Literal["none", "bn", "pn"] = "none"
     two_stage: bool = False
-    vectors: Literal["auto", "none", "frozen", "trained"] = "auto"
+    vectors: Vectors = "auto"
     embedding_size: PositiveInt = 8
     hidden: Widths = (256, 128, 64)
     dropout: Annotated[float, Field(ge=0, le=0.99)] = 0.5
@@ -108,20 +108,10 @@ class TrainConfig(NotebookConfig):
 
     @property
     def cell(self) -> str:
-        """Name of the cell among those of its data set.
-
-        It ends with the options in which the cell differs from the cells of the grid, that is, from
-        `train` in params.yaml, so that it does not take the place of their results.
-        """
-        grid = paths.params().get("train", {})
-        name = f"{self.backbone}-{self.variant}-{self.order}"
-        for option in _OPTIONS:
-            value = getattr(self, option)
-            if option == "rank" and self.variant != "mlora":
-                continue  # the others have no rank
-            if value != grid.get(option, getattr(TrainConfig, option)):
-                name += f"-{option}" if value is True else f"-{option}_{value}"
-        return name
+        """Name of the cell among those of its data set; see `differences`."""
+        # No variant but mlora has a rank.
+        named = [name for name in _OPTIONS if name != "rank" or self.variant == "mlora"]
+        return f"{self.backbone}-{self.variant}-{self.order}" + self.differences(*named)
 
 
 @dataclass(frozen=True)

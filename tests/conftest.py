@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from mlorakit.data.dataset import MultiDomainData, Rows, load_dataset
 from mlorakit.data.generated import GeneratedSpec, generate
+from mlorakit.data.prepare import open_dataset
 from mlorakit.data.preprocessing import preprocess
 from mlorakit.data.routes import MIRROR
 from mlorakit.data.tasks import PADDING, TaskData, TaskField, TaskRows
@@ -132,6 +133,13 @@ def prepared_project(prepared: Path, project: Path) -> Path:
     """The test's project with the raw and processed files of `generated`."""
     shutil.copytree(prepared / "data", project / "data")
     return project
+
+
+@pytest.fixture
+def taobao(set_params: Callable[..., None]) -> MultiDomainData:
+    """A small data set whose users and items have vectors."""
+    set_params(datasets={"mine": {"source": "generated_taobao", "themes": 2}})
+    return open_dataset("mine")
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,10 @@ from safetensors.torch import load_file
 
 from mlorakit.baseline_cells import make_baseline, run_seed, settings_of
 from mlorakit.baseline_config import BaselineConfig
-from mlorakit.cell_results import summarize, write_cell
+from mlorakit.cell_results import count_parameters, summarize, write_cell
+from mlorakit.config import ParameterError
 from mlorakit.data.dataset import MultiDomainData
+from mlorakit.layers.given_embedding import GivenEmbedding
 from mlorakit.models.baselines import BASELINE_SETTINGS, BASELINES
 from mlorakit.training import EpochRecord, Pace, evaluate
 
@@ -126,3 +128,46 @@ def test_a_cell_is_written_beside_those_of_the_backbones(
     model = make_baseline(alternate, tiny_data, seed=9)
     model.load_state_dict(load_file(written[4]))
     assert torch.equal(evaluate(model, tiny_data.test).logit, results[1].test.logit)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_given_vectors_are_frozen_trained_or_left_out(taobao: MultiDomainData, name: str) -> None:
+    *known, domains = taobao.field_sizes
+    copies = 2 if name == "separate" else 1
+    small: dict = {"dataset": "mine", "baseline": name, "max_epochs": 1}
+    for vectors, size, trained in (
+        ("auto", 128, domains),
+        ("frozen", 128, domains),
+        ("trained", 128, domains + sum(known)),
+        ("none", 8, domains + sum(known)),
+    ):
+        cell = config(vectors=vectors, sizes="amazon", **small)
+        result = run_seed(cell, taobao, 1)
+        table = result.model.embedding
+        assert table.weight.shape == (copies * trained, size)
+        counted = count_parameters(result.model)["params_embedding"]
+        assert counted == copies * trained * size
+        assert not torch.equal(make_baseline(cell, taobao, 1).embedding.weight, table.weight)
+        assert isinstance(table, GivenEmbedding) == (vectors in ("auto", "frozen"))
+        if isinstance(table, GivenEmbedding):
+            assert torch.equal(table.given[1 : known[0]], taobao.vectors[0])
+
+
+@pytest.mark.parametrize("name", ["separate", "shared_lora", "star"])
+def test_a_cell_with_given_vectors_is_read_back(taobao: MultiDomainData, name: str) -> None:
+    cell = config(dataset="mine", baseline=name, max_epochs=1)
+    result = run_seed(cell, taobao, 1)
+    *_, weights = write_cell([result], cell)
+    model = make_baseline(cell, taobao, seed=9)
+    model.load_state_dict(load_file(weights))
+    assert torch.equal(evaluate(model, taobao.test).logit, result.test.logit)
+
+
+@pytest.mark.parametrize("vectors", ["frozen", "trained"])
+def test_vectors_that_the_data_do_not_give_are_refused(
+    tiny_data: MultiDomainData, vectors: str
+) -> None:
+    with pytest.raises(
+        ParameterError, match=f"vectors = '{vectors}' .* generated gives no vectors"
+    ):
+        make_baseline(config(vectors=vectors), tiny_data, 1)

@@ -1,5 +1,7 @@
 """Parameters of the baselines' notebook and of their part of the grid."""
 
+from collections.abc import Callable
+
 import pytest
 
 from mlorakit.baseline_config import BaselineConfig, BaselineGrid
@@ -31,6 +33,7 @@ def test_numbers_may_come_as_text() -> None:
         ("dropout", "paper", "'paper' cannot be used"),
         ("dropout", 1.0, "1.0 cannot be used"),
         ("learning_rate", 0, "0 cannot be used"),
+        ("vectors", "maybe", "'maybe' cannot be used: Input should be 'auto', 'none', 'frozen'"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name: str, value: object, said: str) -> None:
@@ -43,6 +46,15 @@ def test_a_wrong_value_is_refused_by_name(name: str, value: object, said: str) -
 def test_a_parameter_of_the_backbones_is_refused_with_those_of_a_baseline() -> None:
     with pytest.raises(ParameterError, match="Unknown parameter alpha; BaselineConfig takes data"):
         BaselineConfig.of(alpha=16)
+
+
+def test_a_cells_name_tells_its_vectors_apart_from_the_grids(
+    set_params: Callable[..., None],
+) -> None:
+    assert BaselineConfig.of(vectors="none").cell == "baseline-star-mixed-vectors_none"
+    set_params(train={"vectors": "none"})
+    assert BaselineConfig.of(vectors="none").cell == "baseline-star-mixed"
+    assert BaselineConfig.of().cell == "baseline-star-mixed-vectors_auto"
 
 
 def test_an_unknown_baseline_in_the_grid_is_refused_with_the_known_ones() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import statistics
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from mlorakit.cell_results import (
 from mlorakit.cells import make_model, run_seed
 from mlorakit.config import ParameterError, TrainConfig
 from mlorakit.data.dataset import MultiDomainData
-from mlorakit.data.prepare import open_dataset
 from mlorakit.layers.given_embedding import GivenEmbedding
 from mlorakit.layers.norm import PartitionedNorm
 from mlorakit.training import EpochRecord, Pace, evaluate
@@ -291,13 +289,6 @@ def test_the_options_reach_the_model(tiny_data: MultiDomainData) -> None:
     assert [layer.rank for layer in model.adapted_layers()] == [3, 3]
     assert isinstance(model.input_norm, PartitionedNorm)
     assert make_model(config(), tiny_data, 1).input_norm is None
-
-
-@pytest.fixture
-def taobao(set_params: Callable[..., None]) -> MultiDomainData:
-    """A small data set whose users and items have vectors."""
-    set_params(datasets={"mine": {"source": "generated_taobao", "themes": 2}})
-    return open_dataset("mine")
 
 
 def test_given_vectors_are_frozen_trained_or_left_out(taobao: MultiDomainData) -> None:

@@ -46,7 +46,9 @@ def assert_same(model: Backbone, batch: Rows) -> None:
         if gradient is None:
             assert ours[name] is None, name
         else:
-            torch.testing.assert_close(ours[name], gradient, rtol=1e-4, atol=5e-7, msg=lambda m, n=name: f"{n}: {m}")
+            torch.testing.assert_close(
+                ours[name], gradient, rtol=1e-4, atol=5e-7, msg=lambda m, n=name: f"{n}: {m}"
+            )
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -188,7 +188,7 @@ def test_the_baselines_stage_passes_all_and_shares_what_the_backbones_have() -> 
     fields = set(baseline_config.BaselineConfig.__dataclass_fields__)
     assert {name for name, _ in passed} == fields - {"into"}
     sections = {name: section for name, section in passed if section != "item"}
-    shared = {"seeds", "embedding_size", "batch_size", "l2", "patience", "max_epochs"}
+    shared = {"seeds", "vectors", "embedding_size", "batch_size", "l2", "patience", "max_epochs"}
     shared |= {"device", "threads"}
     assert sections == dict.fromkeys(shared, "train") | dict.fromkeys(own, "baselines")
 

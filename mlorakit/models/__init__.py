@@ -6,7 +6,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from mlorakit.layers.given_embedding import GivenEmbedding, start_from
 from mlorakit.layers.mlp import Dense, DomainLoRA, lora_rank
 from mlorakit.layers.norm import make_norm
 from mlorakit.models.backbone import Backbone
@@ -130,10 +129,8 @@ def build_model(
         layer.reset_adapters()
     # What follows draws nothing, so that shared weights do not depend on it.
     model.input_norm = make_norm(norm, model.mlp_width(), n_domains)
-    if vectors and train_vectors:
-        start_from(field_sizes, model.embedding, vectors)
-    elif vectors:
-        model.embedding = GivenEmbedding(field_sizes, model.embedding, vectors)
+    if vectors:
+        model.take_vectors(field_sizes, vectors, train_vectors)
     return model
 
 

@@ -1,6 +1,6 @@
 """What the nine CTR backbones share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from mlorakit.data.dataset import columns_of
 from mlorakit.kernels.groups import DomainGroups, group_rows
 from mlorakit.kernels.logit import logit
 from mlorakit.layers.embedding import FieldEmbedding
+from mlorakit.layers.given_embedding import GivenEmbedding, start_from
 from mlorakit.layers.mlp import MLP, DomainLoRA, LayerFactory
 
 
@@ -54,6 +55,24 @@ class Backbone(nn.Module):
     def build(self) -> int:
         """Make the subclass's own layers; returns the width of `features`."""
         return 0
+
+    def take_vectors(
+        self, field_sizes: tuple[int, ...], vectors: Mapping[int, Tensor], trained: bool
+    ) -> None:
+        """Make vectors the embeddings of some fields; nothing is drawn.
+
+        Args:
+            field_sizes: those that the model was made with.
+            vectors: by place of the field; see `GivenEmbedding`.
+            trained: let the embeddings start from them, instead of freezing them.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+        if trained:
+            start_from(field_sizes, self.embedding, vectors)
+        else:
+            self.embedding = GivenEmbedding(field_sizes, self.embedding, vectors)
 
     def mlp_width(self) -> int:
         """Width of `mlp_input`."""

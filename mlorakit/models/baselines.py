@@ -1,10 +1,11 @@
 """The multi-domain baselines by name, and the sizes that MAMDR gives them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mlorakit.models.backbone import Backbone
 from mlorakit.models.baselines_networks import (
@@ -103,6 +104,8 @@ def build_baseline(
     field_sizes: tuple[int, ...],
     n_domains: int,
     settings: BaselineSettings,
+    vectors: Mapping[int, Tensor] | None = None,
+    train_vectors: bool = False,
     embedding_size: int = 8,
     seed: int = 0,
 ) -> Backbone:
@@ -113,13 +116,20 @@ def build_baseline(
         field_sizes: number of ids of each field.
         n_domains: D.
         settings: its sizes, such as ``BASELINE_SETTINGS["amazon"][name]``.
-        embedding_size: K; MAMDR's is 128.
+        vectors: embeddings given from outside, by place of the field, and frozen; see
+            `build_model`.
+        train_vectors: let the fields' embeddings start from the vectors instead.
+        embedding_size: K; MAMDR's is 128. The vectors' length, if there are any.
         seed: of the initial weights.
 
     Raises:
-        ValueError: an unknown name, or settings without experts for a network that has them.
+        ValueError: an unknown name, settings without experts for a network that has them, or
+            vectors that do not fit.
     """
     if name not in BASELINES:
         raise ValueError(f"Unknown baseline {name!r}; it is one of {', '.join(BASELINES)}.")
     torch.manual_seed(seed)
-    return BASELINES[name](field_sizes, n_domains, embedding_size, settings)
+    model = BASELINES[name](field_sizes, n_domains, embedding_size, settings)
+    if vectors:
+        model.take_vectors(field_sizes, vectors, train_vectors)
+    return model

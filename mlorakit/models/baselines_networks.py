@@ -4,6 +4,7 @@ Shared-bottom, MMoE and PLE have the layout of deepctr 0.9.0, which MAMDR (arXiv
 them from: dropout after every ReLU, those of gates and towers too, and a logit per domain.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +16,7 @@ from mlorakit.kernels.groups import DomainGroups
 from mlorakit.kernels.lookup import lookup
 from mlorakit.layers.domain import DomainExperts, Gate, StarDense, Tower
 from mlorakit.layers.embedding import FieldEmbedding
+from mlorakit.layers.given_embedding import GivenEmbedding, check_vectors, start_from
 from mlorakit.layers.mlp import MLP, Dense, DomainLoRA, lora_rank, shared_linear
 from mlorakit.layers.norm import PartitionedNorm
 from mlorakit.layers.shared_lora import SharedLoRA
@@ -189,7 +191,8 @@ class STAR(MultiDomainModel):
 class SeparateNetworks(MultiDomainModel):
     """One model per domain, embeddings included: nothing that a domain learns reaches another.
 
-    They are trained side by side, so all of them stop at the same epoch.
+    They are trained side by side, so all of them stop at the same epoch. Given vectors that are
+    frozen are data and the same for all; trained, each domain's embeddings start from them.
     """
 
     sizes: Tensor
@@ -210,10 +213,32 @@ class SeparateNetworks(MultiDomainModel):
     def make(self, settings: BaselineSettings) -> None:
         self.towers = Tower(self.mlp_width(), settings.hidden, self.n_domains, settings.dropout)
 
+    def take_vectors(
+        self, field_sizes: tuple[int, ...], vectors: Mapping[int, Tensor], trained: bool
+    ) -> None:
+        n = self.n_domains
+        check_vectors(field_sizes, self.embedding.size, vectors)
+        if trained:  # a part of a table is a field to start from the vectors
+            parts = tuple(size for size in field_sizes for _ in range(n))
+            of_parts = {n * field + d: v for field, v in vectors.items() for d in range(n)}
+            start_from(parts, self.embedding, of_parts)
+            return
+        # A field whose vectors are frozen keeps one part, which serves the rows of every domain.
+        wholes = self.embedding.weight.detach().split([n * size for size in field_sizes])
+        kept = [
+            whole[:size] if field in vectors else whole
+            for field, (whole, size) in enumerate(zip(wholes, field_sizes, strict=True))
+        ]
+        self.embedding.weight = nn.Parameter(torch.cat(kept))
+        super().take_vectors(tuple(map(len, kept)), vectors, trained)
+        self.sizes[sorted(vectors)] = 0
+
     def embed(self, ids: Tensor, groups: DomainGroups) -> Tensor:
         table = self.embedding
-        part = groups.domain.unsqueeze(1) * self.sizes
-        return table.pooled(lookup(table.weight, ids + part + table.offsets), ids).flatten(1)
+        own = ids + groups.domain.unsqueeze(1) * self.sizes
+        if isinstance(table, GivenEmbedding):
+            return table(own).flatten(1)
+        return table.pooled(lookup(table.weight, own + table.offsets), ids).flatten(1)
 
     def score(self, x: Tensor, groups: DomainGroups) -> Tensor:
         return self.towers(x, groups)

@@ -225,6 +225,91 @@ def test_evaluation_in_parts_is_evaluation_at_once(planted: MultiDomainData, nam
     torch.testing.assert_close(torch.cat(parts), at_once)
 
 
+def given_vectors(fields: Iterable[int], size: int = 4) -> dict[int, Tensor]:
+    generator = torch.Generator().manual_seed(6)
+    return {field: torch.randn(SIZES[field] - 1, size, generator=generator) for field in fields}
+
+
+def with_vectors(name: str, vectors: dict[int, Tensor], trained: bool = False) -> Backbone:
+    sizes = {"field_sizes": SIZES, "n_domains": 3, "settings": SMALL, "embedding_size": 4}
+    return build_baseline(name, **sizes, seed=1, vectors=vectors, train_vectors=trained)
+
+
+def parts_of(model: Backbone) -> list[Tensor]:
+    """The table of each field, (D, size, K), with D = 1 but for a network per domain."""
+    weight = model.embedding.weight.data
+    times = len(weight) // sum(SIZES)
+    return [part.unflatten(0, (times, -1)) for part in weight.split([times * s for s in SIZES])]
+
+
+def without(model: Backbone, fields: tuple[int, ...]) -> Tensor:
+    """The table of the other fields."""
+    parts = parts_of(model)
+    left = [parts[field].flatten(0, 1) for field in range(3) if field not in fields]
+    return torch.cat([model.embedding.weight.data[:0], *left])
+
+
+@EVERY_BASELINE
+@pytest.mark.parametrize("fields", [(0, 1), (1,), (2, 0), (0, 1, 2)])
+def test_given_vectors_are_the_embeddings(name: str, fields: tuple[int, ...]) -> None:
+    vectors = given_vectors(fields)
+    model, plain = with_vectors(name, vectors), model_of(name)
+    for n, value in plain.state_dict().items():  # what the vectors leave alone
+        assert n == "embedding.weight" or torch.equal(model.state_dict()[n], value), n
+    assert torch.equal(model.embedding.weight, without(plain, fields))
+    # With the same weights, large ones, a table that holds the vectors gives the same logits.
+    randomise(plain.parameters())
+    model.load_state_dict(plain.state_dict() | {"embedding.weight": without(plain, fields)})
+    for field in fields:
+        part = parts_of(plain)[field]
+        part[:, 0] = 0
+        part[:, 1:] = vectors[field]
+    ids, groups = batch_of()
+    torch.testing.assert_close(model.eval()(ids, groups), plain.eval()(ids, groups))
+
+
+@EVERY_BASELINE
+def test_given_vectors_are_neither_trained_nor_saved(name: str) -> None:
+    model = with_vectors(name, given_vectors((0, 1)))
+    assert model.state_dict().keys() == model_of(name).state_dict().keys()
+    assert [id(p) for p in model.regularized()] == [id(model.embedding.weight)]
+    given = model.embedding.given.clone()
+    assert given.shape == (9 + 6, 4)  # one of each id, for all domains
+    randomise(model.parameters())
+    ids, groups = batch_of()
+    model.eval()(ids, groups).square().sum().backward()
+    assert torch.equal(model.embedding.given, given)
+    assert not model.embedding.given.requires_grad
+    gradient = model.embedding.weight.grad
+    if name == "separate":  # a part for each domain, of which domain 1 has no rows
+        assert gradient.shape == (3 * 4, 4)
+        assert gradient.unflatten(0, (3, 4)).any(2).any(1).tolist() == [True, False, True]
+    else:
+        assert gradient.shape == (4, 4)
+        assert gradient.any()
+
+
+@EVERY_BASELINE
+def test_trained_vectors_are_where_embeddings_start(name: str) -> None:
+    vectors = given_vectors((0, 1))
+    model, plain = with_vectors(name, vectors, trained=True), model_of(name)
+    found, drawn = parts_of(model), parts_of(plain)
+    for field in (0, 1):
+        assert len(found[field]) == (3 if name == "separate" else 1)
+        for part in found[field]:
+            assert torch.equal(part[1:], vectors[field])
+        assert torch.equal(found[field][:, 0], drawn[field][:, 0])  # unknown values
+    assert torch.equal(found[2], drawn[2])
+    assert model.embedding.weight.requires_grad
+
+
+@EVERY_BASELINE
+@pytest.mark.parametrize("trained", [False, True])
+def test_vectors_of_another_length_are_refused(name: str, trained: bool) -> None:
+    with pytest.raises(ValueError, match=r"field 1 have shape \(5, 3\), expected \(5, 4\)"):
+        with_vectors(name, given_vectors((1,), size=3), trained)
+
+
 @EVERY_BASELINE
 def test_a_seed_decides_the_initial_weights(name: str) -> None:
     first, second = model_of(name).state_dict(), model_of(name).state_dict()
