@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numba
 import pytest
 import torch
 
@@ -13,9 +14,10 @@ from benchmarks.pages import parity_page
 from benchmarks.peers import PEERS, PeerMissingError
 from benchmarks.speed_pages import epoch_table, speed_page, speed_table
 from benchmarks.tables import parity_table, ratios, verdict
-from benchmarks.timing import epoch_costs, side_by_side
+from benchmarks.timing import epoch_costs, side_by_side, torch_threads
 from mlorakit.config import TrainConfig
 from mlorakit.models import VARIANTS
+from mlorakit.runtime import prepare
 
 CONFIG = TrainConfig.of(backbone="deepfm", variant="base")
 KEY = peer_training.key_of(CONFIG, "abc", seed=1, version="0.3.0")
@@ -210,3 +212,11 @@ def test_a_missing_peer_is_named_before_anything_is_timed(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(PeerMissingError, match="fuxictr is not installed; run `make bench`"):
         side_by_side("mlp", tmp_path, steps=1, rounds=1)
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="Numba was started with one thread.")
+def test_a_peer_in_the_same_process_has_all_threads() -> None:
+    prepare("cpu", 2)
+    with torch_threads():
+        assert torch.get_num_threads() == 2
+    assert torch.get_num_threads() == 1
