@@ -1,4 +1,4 @@
-"""What the tests share: one thread, a project of their own, and small data sets."""
+"""What the tests share: settings of a process, a project of their own, and small data sets."""
 
 import os
 import shutil
@@ -22,11 +22,18 @@ from mlorakit.kernels.groups import group_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 
-torch.set_num_threads(1)
-numba.set_num_threads(1)
 # The same examples in every run, and no folder of earlier failures.
 settings.register_profile("mlorakit", derandomize=True, deadline=None, max_examples=30)
 settings.load_profile("mlorakit")
+
+
+@pytest.hookimpl(tryfirst=True)  # before the fixtures, those of a session too
+def pytest_runtest_setup() -> None:
+    """Undo what a fit of an earlier test has set: threads, and denormal numbers taken for zero."""
+    # In this order: when Numba starts its threads, it sets the number that PyTorch reads.
+    numba.set_num_threads(1)
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(False)
 
 
 def make_project(folder: Path) -> Path:

@@ -242,7 +242,6 @@ def test_a_failing_command_is_said_with_its_message(tmp_path: Path) -> None:
         pipeline.run(tmp_path, "dvc", "repro")
 
 
-@pytest.mark.xdist_group("pipeline")
 def test_a_cell_is_trained_alike_alone_by_papermill_and_by_dvc(tmp_path: Path) -> None:
     train = {"hidden": "8,4", "batch_size": 256, "max_epochs": 1, "threads": 1, "device": "cpu"}
     generated = {"users": 60, "movies": 40, "ratings": 1500}
