@@ -62,7 +62,7 @@ def _by_hand(model: Backbone, batch: Rows, layers: list[StackLayer], p: float) -
 
     of_features, of_deep, of_weight, of_bias, of_linear = logit_backward(made_of, of_z)
     trained = [layer.weight.requires_grad for layer in layers]
-    of_x, of_layers = stack_backward(passed, layers, trained, of_deep)
+    of_x, of_layers = stack_backward(passed, trained, of_deep)
     _put((model.head.weight, model.bias, linear), (of_weight, of_bias, of_linear))
     for layer, found in zip(layers, of_layers, strict=True):
         _put(layer, found)

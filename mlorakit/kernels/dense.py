@@ -77,6 +77,13 @@ def _sum_rows(x, total):  # type: ignore[no-untyped-def]
 
 
 @serial
+def _clear(x):  # type: ignore[no-untyped-def]
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            x[i, j] = np.float32(0)
+
+
+@serial
 def _sum_shards(parts):  # type: ignore[no-untyped-def]
     """The first of the parts, (shards, N), becomes their sum."""
     for shard in range(1, parts.shape[0]):
@@ -84,11 +91,20 @@ def _sum_shards(parts):  # type: ignore[no-untyped-def]
             parts[0, i] += parts[shard, i]
 
 
+@serial
+def _merge(function, w, a, b, merged):  # type: ignore[no-untyped-def]
+    """Fills w^T + a^T b of a domain; w (n_out, n_in), a (R, n_in), b (R, n_out)."""
+    for i in range(merged.shape[0]):
+        for o in range(merged.shape[1]):
+            merged[i, o] = w[o, i]
+    transposed_times(function, a, b, merged, 1)
+
+
 @parallel
 def forward(  # type: ignore[no-untyped-def]
-    function, shards, x, ws, biases, ends, a_s, b_s, downs, ys, threshold, scale, keys
+    function, shards, x, ws, biases, ends, a_s, b_s, merged, sums, downs, ys, threshold, scale, keys
 ):
-    """y_l = dropout(relu(y_{l-1} w^T + y_{l-1} a_d^T b_d + bias)) for each layer l, y_0 = x.
+    """y_l = dropout(relu(y_{l-1} w^T + y_{l-1} a_d^T b_d + bias + c_d)) for each layer l, y_0 = x.
 
     All but the first three, `ends` and the three of dropout are tuples with an array per layer.
 
@@ -96,49 +112,65 @@ def forward(  # type: ignore[no-untyped-def]
         function: of the matrix product, see `blas.sgemm_address`.
         shards: see `shards_of`.
         x: inputs, (B, n_in).
-        ws: weights, (1, n_out, n_in), or (D, n_in, n_out) for one matrix per domain, transposed.
-        biases: (1, n_out) or (D, n_out).
+        ws: (n_out, n_in).
+        biases: (n_out,).
         ends: (D,).
-        a_s: (D, R, n_in); with R = 0 there is no low-rank product.
-        b_s: (D, R + 1, n_out), of which the last row is not read.
-        downs: filled with y_{l-1} a_d^T, (B, R).
+        a_s: (D, R, n_in); empty in layers without a low-rank term.
+        b_s: (D, R + 1, n_out), the last row of each domain c_d; empty in plain layers.
+        merged: filled with w^T + a_d^T b_d, (D, n_in, n_out), where the products are taken with it;
+            else empty. Transposed, because inputs are the shorter side of the first layer, and
+            products are slow whose rows are short.
+        sums: filled with bias + c_d, (D, n_out); empty in plain layers.
+        downs: filled with y_{l-1} a_d^T, (B, R); (B, 0) where there is no low-rank product.
         ys: filled, (B, n_out).
         threshold: see `compiled.dropout`; 0 drops nothing.
         scale: of kept elements.
         keys: (L, 2), see `compiled.dropout`.
     """
-    rows = x.shape[0]
+    rows, adapted = x.shape[0], 0
+    for layer in range(len(ws)):
+        adapted = max(adapted, sums[layer].shape[0])
+    if adapted > 0:
+        for number in numba.prange(adapted * len(ws)):
+            layer, d = number % len(ws), number // len(ws)
+            a, b = a_s[layer], b_s[layer]
+            if merged[layer].shape[0] > 0:
+                _merge(function, ws[layer], a[d], b[d, : a.shape[1]], merged[layer][d])
+            if sums[layer].shape[0] > 0:
+                own = b[d, b.shape[1] - 1]
+                for j in range(own.size):
+                    sums[layer][d, j] = biases[layer][j] + own[j]
     for shard in numba.prange(shards):
         first, last = rows * shard // shards, rows * (shard + 1) // shards
         for layer in range(len(ws)):
-            w, bias, a, b = ws[layer], biases[layer], a_s[layer], b_s[layer]
+            w, a, b, own, total = ws[layer], a_s[layer], b_s[layer], merged[layer], sums[layer]
             down, y, key = downs[layer], ys[layer], keys[layer]
             before = x if layer == 0 else ys[layer - 1]
             rank, columns = down.shape[1], y.shape[1]
             of_column = hash_columns(key, columns)
-            if w.shape[0] == 1:
-                times_transposed(function, before[first:last], w[0], y[first:last], 0)
+            if own.shape[0] == 0:
+                times_transposed(function, before[first:last], w, y[first:last], 0)
             for d in range(ends.size):
                 lo, hi = max(first, ends[d - 1] if d > 0 else 0), min(last, ends[d])
                 if hi <= lo:
                     continue
                 xs, to = before[lo:hi], y[lo:hi]
-                if w.shape[0] > 1:
-                    times(function, xs, w[d], to, 0)
+                if own.shape[0] > 0:
+                    times(function, xs, own[d], to, 0)
                 if rank > 0:
                     times_transposed(function, xs, a[d], down[lo:hi], 0)
                     times(function, down[lo:hi], b[d, :rank], to, 1)
-                own = bias[d if bias.shape[0] > 1 else 0]
+                bias = total[d] if total.shape[0] > 0 else biases[layer]
                 if threshold > 0:
-                    _activate(to, own, lo, threshold, scale, key, of_column)
+                    _activate(to, bias, lo, threshold, scale, key, of_column)
                 else:
-                    _relu(to, own)
+                    _relu(to, bias)
 
 
 @parallel
 def backward(  # type: ignore[no-untyped-def] # noqa: D417
-    function, shards, x, ws, ends, a_s, b_s, downs, of_downs, ys, scale, grads, of_x, of_ws,
-    of_biases, of_as, of_bs,
+    function, shards, x, ws, ends, a_s, b_s, merged, downs, of_downs, ys, scale, grads, of_x, of_ws,
+    of_merged, of_sums, of_biases, of_as, of_bs,
 ):  # fmt: skip
     """The gradients of `forward`, of whose arguments the first ones are.
 
@@ -147,61 +179,86 @@ def backward(  # type: ignore[no-untyped-def] # noqa: D417
         grads: (B, n_out); that of the last y, and buffers for the others. Become those of the sums
             before ReLU.
         of_x: filled, (B, n_in).
-        of_ws: of (shards, 1, n_out, n_in) or (shards, D, n_in, n_out), the first shard's filled
-            with the gradient and the others with parts of it; with 0 shards W is frozen.
-        of_biases: likewise, (shards, 1 or D, n_out).
+        of_ws: of (shards, n_out, n_in), or (1, n_out, n_in) where weights are merged, the first
+            filled with the gradient and the others with parts of it; with 0 shards W is frozen.
+        of_merged: buffers for the gradients of `merged`, (shards, D, n_in, n_out).
+        of_sums: buffers, (shards, D, n_out); (shards, 1, n_out) in plain layers.
+        of_biases: filled, (n_out,).
         of_as: filled, (D, R, n_in).
-        of_bs: filled but for the last row of each domain, (D, R + 1, n_out).
+        of_bs: filled, (D, R + 1, n_out).
     """
-    rows = x.shape[0]
+    rows, adapted = x.shape[0], 0
+    for layer in range(len(ws)):
+        adapted = max(adapted, of_bs[layer].shape[0])
     for shard in numba.prange(shards):
         first, last = rows * shard // shards, rows * (shard + 1) // shards
         for layer in range(len(ws) - 1, -1, -1):
-            w, a, b, y, grad = ws[layer], a_s[layer], b_s[layer], ys[layer], grads[layer]
+            w, a, b, own = ws[layer], a_s[layer], b_s[layer], merged[layer]
+            y, grad, of_w, of_sum = ys[layer], grads[layer], of_ws[layer], of_sums[layer]
             before = x if layer == 0 else ys[layer - 1]
             to = of_x if layer == 0 else grads[layer - 1]
-            of_w, of_bias, rank = of_ws[layer], of_biases[layer], downs[layer].shape[1]
-            of_bias[shard] = 0
+            rank = downs[layer].shape[1]
+            of_sum[shard] = 0
             for d in range(ends.size):
                 lo, hi = max(first, ends[d - 1] if d > 0 else 0), min(last, ends[d])
                 _deactivate(
-                    grad[lo:hi], y[lo:hi], scale, of_bias[shard, d if of_bias.shape[1] > 1 else 0]
+                    grad[lo:hi], y[lo:hi], scale, of_sum[shard, d if of_sum.shape[1] > 1 else 0]
                 )
-            if w.shape[0] == 1:
-                times(function, grad[first:last], w[0], to[first:last], 0)
+            if own.shape[0] == 0:
+                times(function, grad[first:last], w, to[first:last], 0)
                 if of_w.shape[0] > 0:
-                    transposed_times(
-                        function, grad[first:last], before[first:last], of_w[shard, 0], 0
-                    )
+                    transposed_times(function, grad[first:last], before[first:last], of_w[shard], 0)
             for d in range(ends.size):
                 lo, hi = max(first, ends[d - 1] if d > 0 else 0), min(last, ends[d])
-                if w.shape[0] > 1 and hi <= lo:
-                    of_w[shard, d] = 0
+                if own.shape[0] > 0 and hi <= lo:
+                    _clear(of_merged[layer][shard, d])
                 if hi <= lo:
                     continue
                 gs, xs = grad[lo:hi], to[lo:hi]
-                if w.shape[0] > 1:
-                    times_transposed(function, gs, w[d], xs, 0)
-                    transposed_times(function, before[lo:hi], gs, of_w[shard, d], 0)
+                if own.shape[0] > 0:
+                    times_transposed(function, gs, own[d], xs, 0)
+                    transposed_times(function, before[lo:hi], gs, of_merged[layer][shard, d], 0)
                 if rank > 0:
                     of_down = of_downs[layer][lo:hi]
                     times_transposed(function, gs, b[d, :rank], of_down, 0)
                     times(function, of_down, a[d], xs, 1)
     for layer in range(len(ws)):
-        _sum_shards(of_ws[layer].reshape(of_ws[layer].shape[0], -1))
-        _sum_shards(of_biases[layer].reshape(shards, -1))
-    for number in numba.prange(ends.size * len(ws)):
-        layer, d = number % len(ws), number // len(ws)
-        lo, hi, rank = ends[d - 1] if d > 0 else 0, ends[d], downs[layer].shape[1]
-        before = x if layer == 0 else ys[layer - 1]
-        if rank > 0 and hi > lo:
-            transposed_times(function, of_downs[layer][lo:hi], before[lo:hi], of_as[layer][d], 0)
-            transposed_times(
-                function, downs[layer][lo:hi], grads[layer][lo:hi], of_bs[layer][d, :rank], 0
-            )
-        elif rank > 0:
-            of_as[layer][d] = 0
-            of_bs[layer][d, :rank] = 0
+        if merged[layer].shape[0] == 0:
+            _sum_shards(of_ws[layer].reshape(of_ws[layer].shape[0], -1))
+        _sum_shards(of_merged[layer].reshape(of_merged[layer].shape[0], -1))
+        _sum_shards(of_sums[layer].reshape(shards, -1))
+    if adapted > 0:
+        for number in numba.prange(adapted * len(ws)):
+            layer, d = number % len(ws), number // len(ws)
+            a, b, of_a, of_b = a_s[layer], b_s[layer], of_as[layer], of_bs[layer]
+            lo, hi, rank = ends[d - 1] if d > 0 else 0, ends[d], a.shape[1]
+            before = x if layer == 0 else ys[layer - 1]
+            if of_b.shape[0] > 0:
+                own, total = of_b[d, of_b.shape[1] - 1], of_sums[layer][0, d]
+                for j in range(own.size):
+                    own[j] = total[j]
+            if merged[layer].shape[0] > 0:
+                times_transposed(function, b[d, :rank], of_merged[layer][0, d], of_a[d], 0)
+                times(function, a[d], of_merged[layer][0, d], of_b[d, :rank], 0)
+            elif rank > 0 and hi > lo:
+                transposed_times(function, of_downs[layer][lo:hi], before[lo:hi], of_a[d], 0)
+                transposed_times(
+                    function, downs[layer][lo:hi], grads[layer][lo:hi], of_b[d, :rank], 0
+                )
+            elif rank > 0:
+                _clear(of_a[d])
+                _clear(of_b[d, :rank])
+    for layer in range(len(ws)):
+        _sum_shards(of_sums[layer][0])
+        for j in range(of_biases[layer].size):
+            of_biases[layer][j] = of_sums[layer][0, 0, j]
+        if merged[layer].shape[0] > 0:
+            parts = of_merged[layer][0]
+            _sum_shards(parts.reshape(parts.shape[0], -1))
+            of_w = of_ws[layer][0]
+            for o in range(of_w.shape[0]):
+                for i in range(of_w.shape[1]):
+                    of_w[o, i] = parts[0, i, o]
 
 
 @parallel

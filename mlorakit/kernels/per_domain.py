@@ -86,25 +86,3 @@ def linear_backward(function, x, w, ends, grad, of_x, of_w, of_bias):  # type: i
             transposed_times(function, grad[lo:hi], x[lo:hi], of_w[d], 0)
         else:
             of_w[d] = 0
-
-
-@parallel
-def merge(function, w, a, b, merged):  # type: ignore[no-untyped-def]
-    """merged_d = W^T + A_d B_d; w (n_in, n_out), a and b as `low_rank` has them, merged
-    (D, n_in, n_out).
-
-    Transposed, because inputs are the shorter side, and a product is slow whose rows are short.
-    """
-    rank = a.shape[1]
-    for d in numba.prange(a.shape[0]):
-        merged[d] = w
-        transposed_times(function, a[d], b[d, :rank], merged[d], 1)
-
-
-@parallel
-def merge_backward(function, of_merged, a, b, of_a, of_b):  # type: ignore[no-untyped-def]
-    """The gradients of `merge`: of_a, and of_b but for the last row of each domain."""
-    rank = a.shape[1]
-    for d in numba.prange(a.shape[0]):
-        times_transposed(function, b[d, :rank], of_merged[d], of_a[d], 0)
-        times(function, a[d], of_merged[d], of_b[d, :rank], 0)

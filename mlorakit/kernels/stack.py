@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlorakit.kernels import dense, per_domain
+from mlorakit.kernels import dense
 from mlorakit.kernels.blas import sgemm_address
 from mlorakit.kernels.compiled import array_of
 from mlorakit.kernels.dropout import draw_keys, keep_mask_reference, threshold_and_scale
@@ -87,66 +87,85 @@ class Passed(NamedTuple):
     """
 
     x: Any
-    weights: tuple[Any, ...]
+    ws: tuple[Any, ...]
     ends: Any
     a_s: tuple[Any, ...]
     b_s: tuple[Any, ...]
+    merged: tuple[Any, ...]
     downs: tuple[Any, ...]
     ys: tuple[Any, ...]
     scale: Any
-    bias_shapes: list[tuple[int, ...]]
 
 
 def stack_forward(x: Tensor, layers: list[StackLayer], groups: DomainGroups, p: float) -> Passed:
     """`dense_stack` without autograd; its result is the last of `ys`."""
-    rows = len(x)
-    weights, biases, a_s, b_s = zip(*(_used(layer, rows) for layer in layers), strict=True)
-    ys = tuple(np.empty((rows, b.shape[1]), np.float32) for b in biases)
-    downs = tuple(np.empty((rows, a.shape[1]), np.float32) for a in a_s)
+    rows, merge = len(x), [layer.merges(len(x)) for layer in layers]
+    ws = tuple(array_of(layer.weight.contiguous()) for layer in layers)
+    biases = tuple(array_of(layer.bias) for layer in layers)
+    a_s, b_s = (
+        tuple(_NOTHING if t is None else array_of(t.contiguous()) for t in tensors)
+        for tensors in ([layer.a for layer in layers], [layer.b for layer in layers])
+    )
+    merged = tuple(
+        np.empty((len(a), w.shape[1], w.shape[0]), np.float32) if chosen else _NOTHING
+        for a, w, chosen in zip(a_s, ws, merge, strict=True)
+    )
+    sums = tuple(np.empty((b.shape[0], b.shape[2]), np.float32) for b in b_s)
+    downs = tuple(
+        np.empty((rows, 0 if chosen else a.shape[1]), np.float32)
+        for a, chosen in zip(a_s, merge, strict=True)
+    )
+    ys = tuple(np.empty((rows, w.shape[0]), np.float32) for w in ws)
     keys = draw_keys(len(layers)) if p > 0 else np.zeros((len(layers), 2), np.uint32)
     threshold, scale = threshold_and_scale(p)
-    passed = Passed(
-        array_of(x.contiguous()), weights, array_of(groups.ends), a_s, b_s, downs, ys, scale,
-        [b.shape for b in biases],
-    )  # fmt: skip
+    inputs, ends = array_of(x.contiguous()), array_of(groups.ends)
     dense.forward(
-        sgemm_address(), dense.shards_of(rows), passed.x, weights, biases, passed.ends, a_s, b_s,
+        sgemm_address(), dense.shards_of(rows), inputs, ws, biases, ends, a_s, b_s, merged, sums,
         downs, ys, threshold, scale, keys,
     )  # fmt: skip
-    return passed
+    return Passed(inputs, ws, ends, a_s, b_s, merged, downs, ys, scale)
 
 
 def stack_backward(
-    passed: Passed, layers: list[StackLayer], trained: list[bool], last: Any
+    passed: Passed, trained: list[bool], last: Any
 ) -> tuple[Tensor, list[tuple[Tensor | None, ...]]]:
     """The gradients of `stack_forward`.
 
     Args:
         passed: what it returned.
-        layers: that it took.
         trained: whether each layer's shared weight is.
         last: gradient of its result; changed.
 
     Returns:
-        That of x, and those of each layer's tensors.
+        That of x, and those of each layer's weight, bias, a and b.
     """
-    x, weights, ends, a_s, b_s, downs, ys, scale, bias_shapes = passed
+    x, ws, ends, a_s, b_s, merged, downs, ys, scale = passed
     shards = dense.shards_of(len(x))
-    grads = *map(np.empty_like, ys[:-1]), last
-    of_x = np.empty_like(x)
-    # Frozen shared weights need no gradient, unless it leads to that of A and B.
     of_ws = tuple(
-        np.empty((shards if t or layer.merges(len(x)) else 0, *w.shape), np.float32)
-        for layer, w, t in zip(layers, weights, trained, strict=True)
+        np.empty((1 if len(m) else shards if t else 0, *w.shape), np.float32)
+        for w, m, t in zip(ws, merged, trained, strict=True)
     )
-    of_biases = tuple(np.empty((shards, *shape), np.float32) for shape in bias_shapes)
-    of_as, of_bs = tuple(map(np.empty_like, a_s)), tuple(map(np.empty_like, b_s))
+    of_merged = tuple(np.empty((shards, *m.shape), np.float32) for m in merged)
+    of_sums = tuple(
+        np.empty((shards, max(len(b), 1), len(w)), np.float32) for b, w in zip(b_s, ws, strict=True)
+    )
+    of_biases = tuple(np.empty(len(w), np.float32) for w in ws)
+    of_x, of_as, of_bs = np.empty_like(x), *(tuple(map(np.empty_like, s)) for s in (a_s, b_s))
     dense.backward(
-        sgemm_address(), shards, x, weights, ends, a_s, b_s, downs,
-        tuple(map(np.empty_like, downs)), ys, scale, grads, of_x, of_ws, of_biases, of_as, of_bs,
+        sgemm_address(), shards, x, ws, ends, a_s, b_s, merged, downs,
+        tuple(map(np.empty_like, downs)), ys, scale, (*map(np.empty_like, ys[:-1]), last), of_x,
+        of_ws, of_merged, of_sums, of_biases, of_as, of_bs,
     )  # fmt: skip
-    found = zip(layers, of_ws, of_biases, of_as, of_bs, strict=True)
-    return torch.from_numpy(of_x), [_of_layer(*of_one) for of_one in found]
+    gradients: list[tuple[Tensor | None, ...]] = [
+        (
+            torch.from_numpy(of_w[0]) if len(of_w) else None,
+            torch.from_numpy(of_bias),
+            torch.from_numpy(of_a) if of_a.size else None,
+            torch.from_numpy(of_b) if of_b.size else None,
+        )
+        for of_w, of_bias, of_a, of_b in zip(of_ws, of_biases, of_as, of_bs, strict=True)
+    ]
+    return torch.from_numpy(of_x), gradients
 
 
 class _Stack(torch.autograd.Function):
@@ -159,50 +178,11 @@ class _Stack(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        _, *tensors = ctx.saved_tensors
+        _ = ctx.saved_tensors  # says if a tensor was changed in place since
         last = grad.clone(memory_format=torch.contiguous_format).numpy()
         trained = list(ctx.needs_input_grad[3::4])
-        of_x, of_layers = stack_backward(ctx.passed, _layers(tensors), trained, last)
+        of_x, of_layers = stack_backward(ctx.passed, trained, last)
         return (of_x, None, None, *(gradient for layer in of_layers for gradient in layer))
-
-
-def _used(layer: StackLayer, rows: int) -> tuple[Any, Any, Any, Any]:
-    """What `dense.forward` takes of a layer: weights, biases, A and B."""
-    weight = array_of(layer.weight.contiguous())[None]
-    bias = array_of(layer.bias)[None]
-    if layer.b is None:
-        return weight, bias, _NOTHING, _NOTHING
-    b = layer.b.detach().contiguous()
-    bias = bias + b[:, -1].numpy()
-    if layer.a is None:
-        return weight, bias, _NOTHING, _NOTHING
-    a = layer.a.detach().contiguous()
-    if layer.merges(rows):
-        transposed = np.ascontiguousarray(weight[0].T)
-        merged = np.empty((len(a), *transposed.shape), np.float32)
-        per_domain.merge(sgemm_address(), transposed, a.numpy(), b.numpy(), merged)
-        return merged, bias, _NOTHING, _NOTHING
-    return weight, bias, a.numpy(), b.numpy()
-
-
-def _of_layer(
-    layer: StackLayer, of_w: Any, of_biases: Any, of_a: Any, of_b: Any
-) -> tuple[Tensor | None, ...]:
-    """Gradients of a layer's weight, bias, a and b from what `dense.backward` filled."""
-    of_bias = of_biases[0]
-    of_shared_bias = torch.from_numpy(of_bias[0] if len(of_bias) == 1 else of_bias.sum(0))
-    of_weight = torch.from_numpy(of_w[0, 0]) if len(of_w) else None
-    if layer.b is None:
-        return of_weight, of_shared_bias, None, None
-    if layer.a is None:
-        return of_weight, of_shared_bias, None, torch.from_numpy(of_bias[:, None].copy())
-    if not of_a.size:  # W^T + A B was used
-        of_weight = torch.from_numpy(np.ascontiguousarray(of_w[0].sum(0).T))
-        of_a, of_b = (np.empty(t.shape, np.float32) for t in (layer.a, layer.b))
-        used = of_w[0], array_of(layer.a.contiguous()), array_of(layer.b.contiguous())
-        per_domain.merge_backward(sgemm_address(), *used, of_a, of_b)
-    of_b[:, -1] = of_bias
-    return of_weight, of_shared_bias, torch.from_numpy(of_a), torch.from_numpy(of_b)
 
 
 def _layers(tensors: Any) -> list[StackLayer]:

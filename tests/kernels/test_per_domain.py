@@ -55,38 +55,3 @@ def test_the_number_of_threads_changes_no_bit_of_linear(
     ends, arguments = groups_of(counts).ends, random_arguments(counts, 24, 31)
     upstream = torch.randn(sum(counts), 31, generator=torch.Generator().manual_seed(6))
     one_and_two_threads(lambda: output_and_gradients(arguments, upstream, ends))
-
-
-def merged_and_gradients(
-    w: Tensor, a: Tensor, b: Tensor, upstream: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    merged, of_a = (np.full(t.shape, np.nan, np.float32) for t in (upstream, a))
-    of_b = np.full(b.shape, -7, np.float32)
-    function = sgemm_address()
-    per_domain.merge(function, *map(array_of, (w, a, b)), merged)
-    per_domain.merge_backward(function, *map(array_of, (upstream, a, b)), of_a, of_b)
-    return torch.from_numpy(merged), torch.from_numpy(of_a), torch.from_numpy(of_b)
-
-
-@pytest.mark.parametrize(("n_domains", "rank"), [(1, 1), (3, 2), (5, 9)])
-def test_merging_adds_each_domains_product_to_the_shared_weights(n_domains: int, rank: int) -> None:
-    generator = torch.Generator().manual_seed(5)
-    shapes = [(5, 7), (n_domains, rank, 5), (n_domains, rank + 1, 7), (n_domains, 5, 7)]
-    w, a, b, upstream = (torch.randn(shape, generator=generator) for shape in shapes)
-    exact = [t.double().requires_grad_() for t in (a, b)]
-    expected = w + torch.einsum("dri,dro->dio", exact[0], exact[1][:, :-1])
-    merged, of_a, of_b = merged_and_gradients(w, a, b, upstream)
-    torch.testing.assert_close(merged.double(), expected.detach(), rtol=1e-4, atol=1e-4)
-    found = torch.autograd.grad(expected, exact, upstream.double())
-    torch.testing.assert_close(of_a.double(), found[0], rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(of_b[:, :-1].double(), found[1][:, :-1], rtol=1e-4, atol=1e-4)
-    assert (of_b[:, -1] == -7).all()  # of the domain's bias, which merging leaves out
-
-
-def test_the_number_of_threads_changes_no_bit_of_merging(
-    one_and_two_threads: Callable[[Callable[[], list[Tensor]]], None],
-) -> None:
-    generator = torch.Generator().manual_seed(5)
-    shapes = [(64, 128), (5, 8, 64), (5, 9, 128), (5, 64, 128)]
-    arguments = [torch.randn(shape, generator=generator) for shape in shapes]
-    one_and_two_threads(lambda: list(merged_and_gradients(*arguments)))
