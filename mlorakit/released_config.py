@@ -14,7 +14,10 @@ NO_CAP = 99999
 """The number of epochs with which every released config says that early stopping alone ends it."""
 
 _RANKS = ("model.lora_r", "model.lora_reduce")
-_STAR = ("star", "star_single")
+STAR = "star"
+"""The `backbone` of a config of STAR, which is none of ours but a baseline."""
+
+_STAR_NAMES = ("star", "star_single")
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,11 @@ def _model(path: Path, content: dict[str, Any], ignored: dict[str, str]) -> dict
     name, dense = content["model.name"], content.get("model.dense")
     norm = content.get("model.norm", "none")
     values: dict[str, Any] = {} if norm == "none" else {"norm": norm}
-    if name in _STAR:
+    if name in _STAR_NAMES:
         one_of(path, "model.dense", dense, ["star"])
         one_of(path, "model.norm", norm, ["pn"])
         ignored |= {"model.dense": "of STAR", "model.norm": "of STAR"}
-        return {"backbone": "star", "dropout": 0.0}  # unless the config has one
+        return {"backbone": STAR, "dropout": 0.0}  # unless the config has one
     if name == "mlora":
         one_of(path, "model.dense", dense, ["mlora", "mlora_freeze"])
         values |= {"backbone": "mlp", "variant": "mlora"}
@@ -105,7 +108,7 @@ def _model(path: Path, content: dict[str, Any], ignored: dict[str, str]) -> dict
         variant = {"single": "base", "lora": "mlora", "mlora": "mlora"}.get(kind)
         if backbone not in BACKBONES or variant is None:
             raise ParameterError(
-                f"{path}: model.name is {name!r}; known are mlora, {', '.join(_STAR)}, and "
+                f"{path}: model.name is {name!r}; known are mlora, {', '.join(_STAR_NAMES)}, and "
                 f"{', '.join(BACKBONES)} with _single, _lora or _mlora."
             )
         values |= {"backbone": backbone, "variant": variant}
@@ -170,7 +173,7 @@ def _notes(content: dict[str, Any], values: dict[str, Any]) -> tuple[str, ...]:
         notes.append("the released code builds DeepFM under this name")
     if str(name).endswith("_mlora") and content.get("model.dense") == "dense":
         notes.append("the released code trains a plain MLP under this name")
-    by_deepctr = name not in ("mlora", *_STAR)
+    by_deepctr = name not in ("mlora", *_STAR_NAMES)
     notes += [
         f"the released code does not read {key} for this model"
         for key, ours in (("lora_r", "rank"), ("norm", "norm"))

@@ -64,6 +64,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
 DECIDES = {
     "dataset": ("dataset.name", "dataset.domain_split_path"),
     "backbone": ("model.name",),
+    "baseline": ("model.name",),
     "variant": ("model.name", "model.dense"),
     "two_stage": ("model.dense",),
     "rank": ("model.lora_r",),

@@ -1,19 +1,21 @@
-"""The parameter `config` of train.ipynb and preprocess.ipynb: a config of MLoRA's released code.
+"""The parameter `config` of the notebooks: a config of MLoRA's released code.
 
 Its values take the place of the notebook's defaults; parameters that papermill injects, and
 defaults that were edited by hand, take the place of both.
 """
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from mlorakit import paths
+from mlorakit.baseline_config import BaselineConfig
 from mlorakit.config import ParameterError, PreprocessConfig, TrainConfig
 from mlorakit.config_base import notebook_parameters
 from mlorakit.data.row_sources import ROW_SOURCES
-from mlorakit.released_config import ReleasedConfig, read_released_config
+from mlorakit.released_config import STAR, ReleasedConfig, read_released_config
 from mlorakit.released_keys import DECIDES
 from mlorakit.released_split import read_released_split
 
@@ -35,14 +37,50 @@ def train_parameters(cells: list[str], namespace: dict[str, Any]) -> tuple[Train
     if path is None:
         return TrainConfig.of(**defaults | given), []
     released = read_released_config(path)
-    values = dict(released.values)
-    lines = [f"{path.name}, key by key:", *_keys_of(released)]
-    lines += [f"note: {note}" for note in released.notes]
-    lines += _overridden(released.values, given)
+    if released.values["backbone"] == STAR:
+        raise ParameterError(
+            f"{path} describes STAR, a multi-domain baseline; give it to notebooks/baselines.ipynb."
+        )
+    values, lines = dict(released.values), _account(path, released, given)
     if "alpha" in given and "rank" not in given and "rank" in values:
         # A rank would leave alpha without effect.
         lines.append(f"rank = {values.pop('rank')!r} of the config gives way to alpha")
     return TrainConfig.of(**defaults | values | given), lines
+
+
+def baseline_parameters(
+    cells: list[str], namespace: dict[str, Any]
+) -> tuple[BaselineConfig, Lines]:
+    """The parameters of baselines.ipynb, and what became of a released config's keys, a line each.
+
+    Of the baselines the released code has a config of STAR alone.
+
+    Args:
+        cells: sources of the executed cells, IPython's `In`.
+        namespace: the notebook's globals.
+
+    Raises:
+        ParameterError: see `train_parameters`; or the config is none of STAR.
+    """
+    path, defaults, given = _parameters(BaselineConfig, cells, namespace)
+    if path is None:
+        return BaselineConfig.of(**defaults | given), []
+    released = read_released_config(path)
+    backbone = released.values["backbone"]
+    if backbone != STAR:
+        raise ParameterError(
+            f"{path} describes {backbone}, which is no baseline; give it to notebooks/train.ipynb."
+        )
+    released.values["baseline"] = released.values.pop("backbone")
+    taken = {field.name for field in fields(BaselineConfig)}
+    ignored = {
+        key: f"the parameter sizes decides {parameter}"
+        for parameter in released.values.keys() - taken
+        for key in DECIDES[parameter]
+    }
+    values = {name: value for name, value in released.values.items() if name in taken}
+    released = replace(released, values=values, ignored=released.ignored | ignored)
+    return BaselineConfig.of(**defaults | values | given), _account(path, released, given)
 
 
 def preprocess_parameters(
@@ -98,7 +136,9 @@ def find_config(name: str) -> Path:
 
 
 def _parameters(
-    kind: type[TrainConfig] | type[PreprocessConfig], cells: list[str], namespace: dict[str, Any]
+    kind: type[TrainConfig] | type[BaselineConfig] | type[PreprocessConfig],
+    cells: list[str],
+    namespace: dict[str, Any],
 ) -> tuple[Path | None, dict[str, Any], dict[str, Any]]:
     """The config's file if there is one, the notebook's defaults, and what was set by hand."""
     defaults, injected = notebook_parameters(cells, namespace)
@@ -113,6 +153,15 @@ def _parameters(
         if getattr(kind.of(**{key: value}), key) != getattr(kind.of(), key)
     }
     return find_config(name) if name else None, defaults, edited | injected
+
+
+def _account(path: Path, released: ReleasedConfig, given: dict[str, Any]) -> Lines:
+    """What became of a config's keys, where it says other than the code does, and what was given
+    beside it.
+    """
+    lines = [f"{path.name}, key by key:", *_keys_of(released)]
+    lines += [f"note: {note}" for note in released.notes]
+    return lines + _overridden(released.values, given)
 
 
 def _keys_of(released: ReleasedConfig) -> Lines:

@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
+from mlorakit.baseline_config import BaselineConfig
 from mlorakit.config import ParameterError, PreprocessConfig, TrainConfig
-from mlorakit.released_notebook import find_config, preprocess_parameters, train_parameters
+from mlorakit.released_notebook import (
+    baseline_parameters,
+    find_config,
+    preprocess_parameters,
+    train_parameters,
+)
 
 SetParams = Callable[..., None]
 
@@ -251,3 +257,43 @@ def test_a_split_that_cannot_be_described_is_refused(project: Path) -> None:
     write(project / "config.json", SPLIT | {"ctr_ratio_range": [0.5, 0.2]})
     with pytest.raises(ParameterError, match=r"config.json: ctr_ratio runs from 0.5 down to 0.2"):
         preprocess_parameters(*run(PREPROCESS, config="config.json"))
+
+
+BASELINE = '# Defaults\nconfig = ""\ndataset = "movielens"\nbaseline = "star"\ndropout = "mamdr"\n'
+STAR = MODEL | {
+    "model": {"name": "star", "norm": "pn", "dense": "star", "hidden_dim": [32, 16]}
+    | {"user_dim": 16, "item_dim": 16}
+}
+
+
+def test_a_config_of_star_gives_the_parameters_of_its_baseline(project: Path) -> None:
+    write(project / "star.json", STAR)
+    found, lines = baseline_parameters(*run(BASELINE, config="star.json", patience=5))
+    assert found == BaselineConfig.of(
+        dataset="movielens_age",
+        baseline="star",
+        dropout=0.0,
+        embedding_size=16,
+        batch_size=512,
+        seeds="123",
+        patience=5,
+    )
+    for line in (
+        "model.name = 'star': baseline = 'star'",
+        "model.norm = 'pn': ignored, of STAR",
+        "model.hidden_dim = [32, 16]: ignored, the parameter sizes decides hidden",
+        "given beside the config: patience = 5",
+    ):
+        assert line in lines
+    assert baseline_parameters(*run(BASELINE)) == (BaselineConfig.of(), [])
+
+
+def test_a_config_is_refused_by_the_notebook_that_it_is_not_for(project: Path) -> None:
+    write(project / "star.json", STAR)
+    write(project / "mlp.json", MODEL)
+    with pytest.raises(
+        ParameterError, match="STAR, a multi-domain baseline; give it to notebooks/"
+    ):
+        train_parameters(*run(TRAIN, config="star.json"))
+    with pytest.raises(ParameterError, match="describes mlp, which is no baseline; give it to"):
+        baseline_parameters(*run(BASELINE, config="mlp.json"))
