@@ -17,6 +17,7 @@ from functools import partial
 from multiprocessing import get_context
 from typing import Any
 
+import numba
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
@@ -139,6 +140,7 @@ def measure(args: argparse.Namespace) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Measure and write the results."""
     args = parse(arguments)
+    numba.set_num_threads(min(args.threads, numba.config.NUMBA_NUM_THREADS))
     torch.set_num_threads(args.threads)
     measure(args)
 
