@@ -7,12 +7,12 @@ from functools import partial
 from mlorakit import paths
 from mlorakit.baseline_config import BaselineConfig
 from mlorakit.cell_results import SeedResult
-from mlorakit.cells import fit_seed, used_vectors
+from mlorakit.cells import fit_seed, fit_settings, used_vectors
 from mlorakit.data.dataset import MultiDomainData
 from mlorakit.models import Backbone
 from mlorakit.models.baselines import BASELINE_SETTINGS, build_baseline, mamdr_sizes
 from mlorakit.models.baselines_networks import BaselineSettings
-from mlorakit.training import EpochRecord, FitSettings, Pace
+from mlorakit.training import EpochRecord, Pace
 
 
 def settings_of(config: BaselineConfig) -> BaselineSettings:
@@ -55,14 +55,6 @@ def run_seed(
     keep: bool = False,
 ) -> SeedResult:
     """Train and evaluate one seed of a baseline; see `mlorakit.cells.fit_seed`."""
-    settings = FitSettings(
-        seed=seed,
-        batch_order=config.batch_order,
-        batch_size=config.batch_size,
-        learning_rate=settings_of(config).learning_rate,
-        l2=config.l2,
-        patience=config.patience,
-        max_epochs=config.max_epochs,
-    )
+    settings = fit_settings(config, seed, config.batch_order, settings_of(config).learning_rate)
     make = partial(make_baseline, config, data, seed)
     return fit_seed(config, data, settings, make, on_epoch, keep)

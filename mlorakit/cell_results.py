@@ -35,6 +35,22 @@ class CellConfig(Protocol):
         """Name of the cell among those of its data set."""
 
     @property
+    def batch_size(self) -> int:
+        """Rows."""
+
+    @property
+    def l2(self) -> float:
+        """On embeddings, and what else the kind of cell says."""
+
+    @property
+    def patience(self) -> int:
+        """Epochs without a better validation AUC before training stops."""
+
+    @property
+    def max_epochs(self) -> int:
+        """0 for no cap."""
+
+    @property
     def device(self) -> str:
         """`cpu`, `cuda` or `auto`."""
 

@@ -85,18 +85,32 @@ def run_seed(
     keep: bool = False,
 ) -> SeedResult:
     """Train and evaluate one seed of a backbone; see `fit_seed`."""
-    settings = FitSettings(
+    settings = fit_settings(config, seed, config.order, config.learning_rate)
+    train = fit_two_stages if config.two_stage else fit
+    make = partial(make_model, config, data, seed)
+    return fit_seed(config, data, settings, make, on_epoch, keep, train)
+
+
+def fit_settings(
+    config: CellConfig, seed: int, batch_order: str, learning_rate: float
+) -> FitSettings:
+    """How a seed of a cell is trained.
+
+    Args:
+        config: of the cell.
+        seed: one of the config's.
+        batch_order: `mixed` or `alternate`; what the config's choice means, the kind of cell says.
+        learning_rate: of Adam, likewise.
+    """
+    return FitSettings(
         seed=seed,
-        batch_order=config.order,
+        batch_order=batch_order,
         batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
+        learning_rate=learning_rate,
         l2=config.l2,
         patience=config.patience,
         max_epochs=config.max_epochs,
     )
-    train = fit_two_stages if config.two_stage else fit
-    make = partial(make_model, config, data, seed)
-    return fit_seed(config, data, settings, make, on_epoch, keep, train)
 
 
 def run_seeds(

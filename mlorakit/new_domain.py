@@ -12,7 +12,7 @@ import torch
 
 from mlorakit import paths
 from mlorakit.adapters import add_domain, drop_domain, freeze_shared, get_adapter, put_adapter
-from mlorakit.cells import run_seed
+from mlorakit.cells import fit_settings, run_seed
 from mlorakit.data.dataset import MultiDomainData, describe
 from mlorakit.data.held_out import (
     after_domains,
@@ -24,7 +24,7 @@ from mlorakit.data.held_out import (
 from mlorakit.metrics import mean_auc, weighted_auc
 from mlorakit.models import Backbone
 from mlorakit.new_domain_config import NewDomainConfig
-from mlorakit.training import EpochRecord, FitSettings, Pace, evaluate, fit
+from mlorakit.training import EpochRecord, Pace, evaluate, fit
 
 OnEpoch = Callable[[EpochRecord, Pace], None]
 Reporter = Callable[[str], OnEpoch]
@@ -140,15 +140,9 @@ def _train_adapters(
         Rows used, epochs (mean over the new domains), and the weights of all new adapters.
     """
     device = next(trained.parameters()).device
-    settings = FitSettings(
-        seed=seed,
-        batch_order=config.train.order,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        l2=config.l2,
-        patience=config.adapter_patience,
-        max_epochs=config.max_epochs,
-    )
+    cell = config.train
+    settings = fit_settings(cell, seed, cell.order, cell.learning_rate)
+    settings = replace(settings, patience=config.adapter_patience)
     rows = {"rows_train": 0, "rows_validation": 0}
     epochs, weights = [], 0
     for place, name in enumerate(coming.domains):
