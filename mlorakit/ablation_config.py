@@ -1,14 +1,19 @@
 """Parameters of the ablations' notebooks, and the points that params.yaml asks for."""
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass
 
 from mlorakit.config_base import (
+    Device,
+    Dropout,
     IntList,
+    NonNegativeFloat,
     NonNegativeInt,
     NotebookConfig,
+    PositiveFloat,
     PositiveInt,
     Widths,
     dataset_of_params,
@@ -41,61 +46,31 @@ def crossed(hidden: tuple[int, ...]) -> str:
 
 @dataclass(frozen=True)
 class CellSettings(NotebookConfig):
-    """What ablate.ipynb and new_domain.ipynb share; see `TrainConfig` for what it means.
-
-    Args:
-        dataset: a name under `datasets` in params.yaml.
-        backbone: one of the nine.
-        protocol: described or released.
-        seeds: one run each.
-        embedding_size: K.
-        dropout: probability.
-        batch_size: rows.
-        learning_rate: of Adam.
-        l2: on embeddings, linear weights and cross layers.
-        patience: epochs without a better validation AUC before training stops.
-        max_epochs: 0 for no cap.
-        device: cpu, cuda, or auto for cuda where there is one.
-        threads: of the CPU.
-    """
+    """What ablate.ipynb and new_domain.ipynb have of `TrainConfig`, which describes it."""
 
     dataset: str = "movielens"
     backbone: str = "mlp"
     protocol: str = "described"
     seeds: IntList = (1,)
     embedding_size: PositiveInt = 8
-    dropout: Annotated[float, Field(ge=0, le=0.99)] = 0.5
+    dropout: Dropout = 0.5
     batch_size: PositiveInt = 1024
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    l2: Annotated[float, Field(ge=0)] = 1e-5
+    learning_rate: PositiveFloat = 1e-3
+    l2: NonNegativeFloat = 1e-5
     patience: PositiveInt = 3
     max_epochs: NonNegativeInt = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     threads: PositiveInt = 2
 
     def _cell(self, **more: Any) -> TrainConfig:
         """The cell with these settings and some more."""
-        return TrainConfig.of(
-            dataset=self.dataset,
-            backbone=self.backbone,
-            protocol=self.protocol,
-            seeds=self.seeds,
-            embedding_size=self.embedding_size,
-            dropout=self.dropout,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            l2=self.l2,
-            patience=self.patience,
-            max_epochs=self.max_epochs,
-            device=self.device,
-            threads=self.threads,
-            **more,
-        )
+        shared = {field.name: getattr(self, field.name) for field in fields(CellSettings)}
+        return TrainConfig.of(**shared, **more)
 
 
 @dataclass(frozen=True)
 class AblationConfig(CellSettings):
-    """Parameters of ablate.ipynb, a point of a sweep; see `CellSettings` for the rest.
+    """Parameters of ablate.ipynb, a point of a sweep; see `TrainConfig` for the rest.
 
     Args:
         sweep: what the point is part of: alpha, domains or widths.

@@ -1,18 +1,21 @@
 """Parameters of the multi-domain baselines' notebook, checked before anything runs."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from mlorakit.config_base import (
+    Device,
+    Dropout,
     IntList,
+    NonNegativeFloat,
     NonNegativeInt,
     NotebookConfig,
-    ParameterError,
+    PositiveFloat,
     PositiveInt,
     Vectors,
     dataset_of_params,
+    distinct,
     inside_project,
     one_of,
 )
@@ -23,28 +26,18 @@ _OF_DATA_SET = "auto"
 
 @dataclass(frozen=True)
 class BaselineConfig(NotebookConfig):
-    """Parameters of baselines.ipynb.
+    """Parameters of baselines.ipynb; see `TrainConfig` for the rest.
 
     Args:
-        dataset: a name under `datasets` in params.yaml.
         baseline: a key of `mlorakit.models.baselines.BASELINES`.
         batch_order: mixed (a batch mixes domains) or alternate (one domain per batch).
-        seeds: one run each.
         sizes: the data set whose sizes MAMDR's configs are followed in, a key of
             `BASELINE_SETTINGS`; `auto` chooses by the data set.
-        vectors: what becomes of the vectors that a data set gives, see `TrainConfig`.
         embedding_size: K, of the backbones that it is compared with; MAMDR's is 128. Where vectors
             are used, their length stands in its place.
         dropout: probability, or `mamdr` for the baseline's own.
         learning_rate: of Adam, or `mamdr` for the baseline's own.
-        batch_size: rows.
         l2: on embeddings.
-        patience: epochs without a better validation AUC before training stops.
-        max_epochs: 0 for no cap.
-        device: cpu, cuda, or auto for cuda where there is one.
-        threads: of the CPU; results are the same to the bit with any number.
-        into: folder below the project's root for metrics, history, weights and predictions; the
-            pipeline's own is `reports`, so that a run by hand does not replace its results.
     """
 
     dataset: str = "movielens"
@@ -54,13 +47,13 @@ class BaselineConfig(NotebookConfig):
     sizes: str = _OF_DATA_SET
     vectors: Vectors = "auto"
     embedding_size: PositiveInt = 8
-    dropout: Annotated[float, Field(ge=0, le=0.99)] | Literal["mamdr"] = "mamdr"
-    learning_rate: Annotated[float, Field(gt=0)] | Literal["mamdr"] = "mamdr"
+    dropout: Dropout | Literal["mamdr"] = "mamdr"
+    learning_rate: PositiveFloat | Literal["mamdr"] = "mamdr"
     batch_size: PositiveInt = 1024
-    l2: Annotated[float, Field(ge=0)] = 1e-5
+    l2: NonNegativeFloat = 1e-5
     patience: PositiveInt = 3
     max_epochs: NonNegativeInt = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     threads: PositiveInt = 2
     into: str = "reports/scratch"
 
@@ -68,8 +61,7 @@ class BaselineConfig(NotebookConfig):
         dataset_of_params(self.dataset)
         one_of("baseline", self.baseline, BASELINES)
         one_of("sizes", self.sizes, (_OF_DATA_SET, *BASELINE_SETTINGS))
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ParameterError(f"Parameter seeds = {self.seeds} names a seed twice.")
+        distinct("seeds", self.seeds)
         inside_project("into", self.into)
 
     @property

@@ -3,12 +3,9 @@
 from pydantic.dataclasses import dataclass
 
 from mlorakit.config_base import (
-    IntList,
-    NonNegativeInt,
     NotebookConfig,
     ParameterError,
     PositiveInt,
-    Widths,
     dataset_of_params,
     inside_project,
     one_of,
@@ -110,17 +107,9 @@ __all__ = [
     "ClaimsConfig",
     "FiguresConfig",
     "Grid",
-    "IntList",
-    "NonNegativeInt",
-    "NotebookConfig",
     "ParameterError",
-    "PositiveInt",
     "PreprocessConfig",
     "TablesConfig",
     "TrainConfig",
     "TwoStageGrid",
-    "Widths",
-    "dataset_of_params",
-    "inside_project",
-    "one_of",
 ]

@@ -26,8 +26,12 @@ def split_list(value: Any) -> Any:
 IntList = Annotated[tuple[int, ...], BeforeValidator(split_list), Field(min_length=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Dropout = Annotated[float, Field(ge=0, le=0.99)]
 Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(split_list), Field(min_length=1)]
 Vectors = Literal["auto", "none", "frozen", "trained"]
+Device = Literal["auto", "cpu", "cuda"]
 
 
 def one_of(name: str, value: str, valid: Any) -> None:
@@ -36,6 +40,12 @@ def one_of(name: str, value: str, valid: Any) -> None:
         raise ParameterError(
             f"Parameter {name} = {value!r} is not known; it is one of {', '.join(valid)}."
         )
+
+
+def distinct(name: str, values: tuple[Any, ...]) -> None:
+    """Check that a parameter, whose name is a plural, names nothing twice."""
+    if len(set(values)) < len(values):
+        raise ParameterError(f"Parameter {name} = {values} names a {name.removesuffix('s')} twice.")
 
 
 def inside_project(name: str, folder: str) -> None:

@@ -8,9 +8,9 @@ from pydantic.dataclasses import dataclass
 from mlorakit.ablation_config import CellSettings, CrossedWidths
 from mlorakit.config_base import (
     NotebookConfig,
-    ParameterError,
     PositiveInt,
     dataset_of_params,
+    distinct,
     inside_project,
     one_of,
     split_list,
@@ -30,7 +30,7 @@ Shares = Annotated[tuple[Share, ...], BeforeValidator(_numbers), Field(min_lengt
 
 @dataclass(frozen=True)
 class NewDomainConfig(CellSettings):
-    """Parameters of new_domain.ipynb; see `CellSettings` for the rest.
+    """Parameters of new_domain.ipynb; see `TrainConfig` for the rest.
 
     Args:
         dataset: a name under `datasets` in params.yaml, of two domains or more.
@@ -52,8 +52,7 @@ class NewDomainConfig(CellSettings):
     into: str = "reports/scratch/new_domain"
 
     def __post_init__(self) -> None:
-        if len(set(self.shares)) < len(self.shares):
-            raise ParameterError(f"Parameter shares = {self.shares} names a share twice.")
+        distinct("shares", self.shares)
         inside_project("into", self.into)
         _ = self.train  # whose own checks are those of the rest
 

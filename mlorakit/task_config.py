@@ -1,17 +1,20 @@
 """Parameters of LT4REC's notebooks: one frozen dataclass each, checked before anything runs."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from mlorakit import paths
-from mlorakit.config import (
+from mlorakit.config_base import (
+    Device,
     IntList,
     NotebookConfig,
     ParameterError,
+    PositiveFloat,
     PositiveInt,
     Widths,
+    distinct,
     inside_project,
     one_of,
 )
@@ -74,17 +77,16 @@ class TaskTrainConfig(NotebookConfig):
     hidden: Widths = (512, 256, 128)
     epochs: PositiveInt = 1
     batch_size: PositiveInt = 1024
-    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
+    learning_rate: PositiveFloat = 3e-3
     bootstrap: PositiveInt = 1000
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     threads: PositiveInt = 2
     into: str = SCRATCH
 
     def __post_init__(self) -> None:
         _task_dataset_of_params(self.dataset)
         one_of("protocol", self.protocol, PROTOCOLS)
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ParameterError(f"Parameter seeds = {self.seeds} names a seed twice.")
+        distinct("seeds", self.seeds)
         inside_project("into", self.into)
 
     @property

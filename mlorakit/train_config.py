@@ -1,19 +1,23 @@
 """Parameters of train.ipynb."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from mlorakit.config_base import (
+    Device,
+    Dropout,
     IntList,
+    NonNegativeFloat,
     NonNegativeInt,
     NotebookConfig,
     ParameterError,
+    PositiveFloat,
     PositiveInt,
     Vectors,
     Widths,
     dataset_of_params,
+    distinct,
     inside_project,
     one_of,
 )
@@ -70,13 +74,13 @@ class TrainConfig(NotebookConfig):
     vectors: Vectors = "auto"
     embedding_size: PositiveInt = 8
     hidden: Widths = (256, 128, 64)
-    dropout: Annotated[float, Field(ge=0, le=0.99)] = 0.5
+    dropout: Dropout = 0.5
     batch_size: PositiveInt = 1024
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    l2: Annotated[float, Field(ge=0)] = 1e-5
+    learning_rate: PositiveFloat = 1e-3
+    l2: NonNegativeFloat = 1e-5
     patience: PositiveInt = 3
     max_epochs: NonNegativeInt = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     threads: PositiveInt = 2
     into: str = "reports/scratch"
 
@@ -90,8 +94,7 @@ class TrainConfig(NotebookConfig):
                 f"Parameter two_stage = True is for variant 'mlora'; {self.variant!r} has no "
                 "low-rank maps to train in a second stage."
             )
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ParameterError(f"Parameter seeds = {self.seeds} names a seed twice.")
+        distinct("seeds", self.seeds)
         inside_project("into", self.into)
 
     @property
