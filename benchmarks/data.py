@@ -70,3 +70,8 @@ def part_of(data: MultiDomainData, train_rows: int, validation_rows: int) -> Mul
     """The same data set with fewer rows to train on and to validate on."""
     train, validation = sample(data.train, train_rows), sample(data.validation, validation_rows)
     return replace(data, train=train, validation=validation)
+
+
+def share_of(data: MultiDomainData, share: float) -> MultiDomainData:
+    """The same data set with a share of the rows to train on and to validate on."""
+    return part_of(data, round(share * len(data.train)), round(share * len(data.validation)))

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmarks import options, peer, results
 from benchmarks.cost_pages import evaluation_page
-from benchmarks.data import movielens_or_random, part_of
+from benchmarks.data import movielens_or_random, share_of
 from benchmarks.peers import PEERS, PeerMissingError
 from benchmarks.speed import DATASETS
 from benchmarks.timing import our_epoch, seconds
@@ -116,9 +116,7 @@ def measure(args: argparse.Namespace) -> None:
         "auc": {},
     }
     for name, n_domains in DATASETS.items():
-        whole = movielens_or_random(args.processed / name, n_domains)
-        rows = (round(args.share * len(split)) for split in (whole.train, whole.validation))
-        data = part_of(whole, *rows)
+        data = share_of(movielens_or_random(args.processed / name, n_domains), args.share)
         found["data"][name] = data.name
         found["auc"][name] = auc_costs(data, args.rounds)
         for backbone in args.backbones:

@@ -15,11 +15,10 @@ from typing import Any
 
 from benchmarks import options, results
 from benchmarks.cost_pages import grid_page
-from benchmarks.data import movielens_or_random, part_of
-from benchmarks.seeds import Cell, training_cell
+from benchmarks.data import movielens_or_random, share_of
+from benchmarks.seeds import Cell, cell_configs, training_cell
 from benchmarks.timing import seconds
 from mlorakit import paths
-from mlorakit.config import TrainConfig
 from mlorakit.models import BACKBONES, VARIANTS
 from mlorakit.runtime import prepare
 
@@ -39,9 +38,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def measure(args: argparse.Namespace) -> None:
     """Measure and write the results, those that are there after each cell."""
-    whole = movielens_or_random(args.processed / "movielens", 2)
-    rows = (round(args.share * len(split)) for split in (whole.train, whole.validation))
-    data = part_of(whole, *rows)
+    data = share_of(movielens_or_random(args.processed / "movielens", 2), args.share)
     source = training_cell(paths.root() / "notebooks" / "train.ipynb")
     found: dict[str, Any] = {
         "environment": results.environment(),
@@ -53,23 +50,15 @@ def measure(args: argparse.Namespace) -> None:
         "max_epochs": args.max_epochs,
         "cells": {},
     }
-    for backbone in args.backbones:
-        for variant in args.variants:
-            config = TrainConfig.of(
-                backbone=backbone,
-                variant=variant,
-                seeds=tuple(range(1, args.seeds + 1)),
-                max_epochs=args.max_epochs,
-                device=args.device,
-                threads=args.threads,
-            )
-            cell = Cell(config, data, source)
-            taken = seconds(cell.run)
-            epochs = sum(len(history) for history in cell.histories().values())
-            found["cells"].setdefault(backbone, {})[variant] = {"seconds": taken, "epochs": epochs}
-            print(f"{backbone} {variant}: {taken:.1f} s", flush=True)
-            stem = options.file_stem("grid", args.device)
-            results.store(args.reports, stem, found, grid_page(found))
+    seeds = tuple(range(1, args.seeds + 1))
+    for config in cell_configs(args, seeds=seeds, max_epochs=args.max_epochs):
+        cell = Cell(config, data, source)
+        taken = seconds(cell.run)
+        epochs = sum(len(history) for history in cell.histories().values())
+        costs = {"seconds": taken, "epochs": epochs}
+        found["cells"].setdefault(config.backbone, {})[config.variant] = costs
+        print(f"{config.backbone} {config.variant}: {taken:.1f} s", flush=True)
+        results.store(args.reports, options.file_stem("grid", args.device), found, grid_page(found))
 
 
 def main(arguments: list[str] | None = None) -> None:

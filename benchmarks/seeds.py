@@ -12,6 +12,7 @@ import mlorakit  # noqa: F401  # isort: skip
 import argparse
 import ast
 import io
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import nbformat
 
 from benchmarks import options, results
 from benchmarks.cost_pages import seeds_page
-from benchmarks.data import movielens_or_random, part_of
+from benchmarks.data import movielens_or_random, share_of
 from benchmarks.timing import seconds
 from mlorakit import paths
 from mlorakit.config import TrainConfig
@@ -80,6 +81,24 @@ class Cell:
         return {result.seed: result.history for result in self._names[RESULTS]}
 
 
+def cell_configs(args: argparse.Namespace, **settings: Any) -> Iterator[TrainConfig]:
+    """A cell's config for each backbone and variant of a command line.
+
+    Args:
+        args: with `backbones`, `variants`, `device` and `threads`.
+        settings: that all cells share besides.
+    """
+    for backbone in args.backbones:
+        for variant in args.variants:
+            yield TrainConfig.of(
+                backbone=backbone,
+                variant=variant,
+                device=args.device,
+                threads=args.threads,
+                **settings,
+            )
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = options.make_parser("seeds", __doc__, device=True)
@@ -120,9 +139,7 @@ def _with_seeds(config: TrainConfig, count: int) -> TrainConfig:
 
 def measure(args: argparse.Namespace) -> None:
     """Measure and write the results, those that are there after each cell."""
-    whole = movielens_or_random(args.processed / "movielens", 2)
-    rows = (round(args.share * len(split)) for split in (whole.train, whole.validation))
-    data = part_of(whole, *rows)
+    data = share_of(movielens_or_random(args.processed / "movielens", 2), args.share)
     found: dict[str, Any] = {
         "environment": results.environment(),
         "note": args.note,
@@ -133,20 +150,13 @@ def measure(args: argparse.Namespace) -> None:
         "share": args.share,
         "cells": {},
     }
-    for backbone in args.backbones:
-        for variant in args.variants:
-            config = TrainConfig.of(
-                backbone=backbone,
-                variant=variant,
-                max_epochs=args.epochs,
-                patience=args.epochs + 1,  # all seeds train as long
-                device=args.device,
-                threads=args.threads,
-            )
-            found["cells"].setdefault(backbone, {})[variant] = cell_costs(args, config, data)
-            print(f"{backbone} {variant}: done", flush=True)
-            stem = options.file_stem("seeds", args.device)
-            results.store(args.reports, stem, found, seeds_page(found))
+    patience = args.epochs + 1  # all seeds train as long
+    for config in cell_configs(args, max_epochs=args.epochs, patience=patience):
+        costs = cell_costs(args, config, data)
+        found["cells"].setdefault(config.backbone, {})[config.variant] = costs
+        print(f"{config.backbone} {config.variant}: done", flush=True)
+        stem = options.file_stem("seeds", args.device)
+        results.store(args.reports, stem, found, seeds_page(found))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import options, results
-from benchmarks.data import movielens_or_random, part_of
+from benchmarks.data import movielens_or_random, share_of
 from benchmarks.peers import PEERS, PeerMissingError
 from benchmarks.speed_pages import speed_page
 from benchmarks.timing import epoch_costs, side_by_side
@@ -86,8 +86,7 @@ def measure(args: argparse.Namespace) -> None:
     if args.device != "cpu":
         return
     for name, whole in data.items():
-        rows = (round(args.share * len(split)) for split in (whole.train, whole.validation))
-        part = part_of(whole, *rows)
+        part = share_of(whole, args.share)
         for backbone in args.epoch_backbones:
             costs = epoch_costs(backbone, part, args.epoch_rounds)
             found["epochs"].setdefault(name, {})[backbone] = costs

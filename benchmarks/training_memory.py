@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import options, results
 from benchmarks.cost_pages import training_memory_page
-from benchmarks.data import movielens_or_random, part_of
+from benchmarks.data import movielens_or_random, share_of
 from benchmarks.memory import peak_memory
 from benchmarks.peers import PEERS, PeerMissingError
 from benchmarks.timing import our_epoch
@@ -53,7 +53,7 @@ def training_peak(
     imports = peak_memory()
     config = TrainConfig.of(backbone=backbone, variant="base" if side in PEERS else side)
     whole = movielens_or_random(folder, 2)
-    data = part_of(whole, *(round(share * len(s)) for s in (whole.train, whole.validation)))
+    data = share_of(whole, share)
     if side in PEERS:
         with TemporaryDirectory() as scratch:
             PEERS[side].trainer(config, data, Path(scratch), "cpu")()
