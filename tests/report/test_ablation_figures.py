@@ -1,10 +1,7 @@
 """Figures of the sweeps and of new domains: what they show, and equal files of equal input."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import pytest
 from matplotlib.axes import Axes
 
@@ -14,19 +11,11 @@ from mlorakit.report.ablation_figures import (
     new_domain_figure,
     widths_figure,
 )
-from mlorakit.report.figures import apply_style, save_figure
 from mlorakit.report.new_domain_tables import new_domains
 
-Point = Callable[..., dict]
+from .conftest import Cell, saved
 
-
-@pytest.fixture(autouse=True)
-def style() -> Iterator[None]:
-    with mpl.rc_context():
-        plt.switch_backend("agg")
-        apply_style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("style")
 
 
 def lines(axes: Axes) -> dict[str, tuple[list, list]]:
@@ -43,7 +32,7 @@ def ticks(axes: Axes) -> list[str]:
 
 
 @pytest.fixture
-def alphas(point: Point) -> list[dict]:
+def alphas(point: Cell) -> list[dict]:
     return [
         point("none", {"1": 0.5, "2": 0.75}),
         point(16, {"1": 0.625, "2": 0.875}),
@@ -67,7 +56,7 @@ def test_alpha_runs_through_means_beside_the_controls_line(alphas: list[dict]) -
     assert sorted(dots[0].get_ydata()) == [0.25, 0.5, 0.625, 0.875]
 
 
-def test_domains_of_a_kind_share_a_panel(point: Point) -> None:
+def test_domains_of_a_kind_share_a_panel(point: Cell) -> None:
     sizes = {"a": 2, "b": 16, "c": 7}
     points = [
         point(alpha, {"1": wauc}, dataset=name, n_domains=n)
@@ -87,7 +76,7 @@ def test_domains_of_a_kind_share_a_panel(point: Point) -> None:
     assert ticks(made) == ["2", "16"]
 
 
-def test_what_a_later_panel_alone_shows_is_in_the_legend(point: Point) -> None:
+def test_what_a_later_panel_alone_shows_is_in_the_legend(point: Cell) -> None:
     points = [
         point(alpha, {"1": 0.5}, dataset=name)
         for name in ("real", "made")
@@ -100,7 +89,7 @@ def test_what_a_later_panel_alone_shows_is_in_the_legend(point: Point) -> None:
     assert texts == ["control", "mlora", "best possible"]
 
 
-def test_widths_stand_by_their_weights(point: Point) -> None:
+def test_widths_stand_by_their_weights(point: Cell) -> None:
     def sized(alpha: int | str, hidden: str, params: int, wauc: float) -> dict:
         return point(alpha, {"1": wauc}, hidden=hidden) | {"params": params}
 
@@ -117,7 +106,7 @@ def test_widths_stand_by_their_weights(point: Point) -> None:
     }
 
 
-def test_new_domains_show_rows_needed_between_two_lines(new_domain_cell: Point) -> None:
+def test_new_domains_show_rows_needed_between_two_lines(new_domain_cell: Cell) -> None:
     cells = [
         new_domain_cell({"1": (0.5, 0.5625, 0.625, 0.75)}),
         new_domain_cell({"1": (0.25, 0.25, 0.25, 0.25)}, dataset="movielens"),
@@ -132,9 +121,8 @@ def test_new_domains_show_rows_needed_between_two_lines(new_domain_cell: Point) 
 
 
 def test_equal_input_gives_equal_files(alphas: list[dict], tmp_path: Path) -> None:
-    written = []
-    for name in ("first", "second"):
-        save_figure(alpha_figure(alphas, "generated"), tmp_path / name, "figure", dpi=60)
-        written.append({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()})
-    assert set(written[0]) == {"figure.png", "figure.svg"}
-    assert written[0] == written[1]
+    first, second = (
+        saved(alpha_figure(alphas, "generated"), tmp_path / name) for name in ("first", "second")
+    )
+    assert set(first) == {"figure.png", "figure.svg"}
+    assert first == second

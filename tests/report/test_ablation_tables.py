@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -20,10 +19,10 @@ from mlorakit.report.ablation_tables import (
     with_best,
 )
 
-Point = Callable[..., dict]
+from .conftest import Cell
 
 
-def test_a_point_stands_beside_the_control_of_its_data_backbone_and_widths(point: Point) -> None:
+def test_a_point_stands_beside_the_control_of_its_data_backbone_and_widths(point: Cell) -> None:
     points = [
         point("none", {"1": 0.5}),
         point("none", {"1": 0.25}, hidden="8x4"),
@@ -41,7 +40,7 @@ def test_a_point_stands_beside_the_control_of_its_data_backbone_and_widths(point
     assert frame["mlora_minus_control_p"].isna().all()
 
 
-def test_seeds_are_paired_and_p_is_corrected_over_the_table(point: Point) -> None:
+def test_seeds_are_paired_and_p_is_corrected_over_the_table(point: Cell) -> None:
     control = {"1": 0.5, "2": 0.625, "3": 0.75}
     close = {"1": 0.5625, "2": 0.75, "3": 0.875}  # differences 1/16, 1/8, 1/8
     far = {"1": 0.75, "2": 0.875, "3": 1.125}  # 1/4, 1/4, 3/8
@@ -59,19 +58,19 @@ def test_seeds_are_paired_and_p_is_corrected_over_the_table(point: Point) -> Non
     assert frame["mlora_minus_control"].to_dict() == pytest.approx({256: 0.3125 / 3, 1: 0.875 / 3})
 
 
-def test_added_weights_are_over_those_of_the_base(point: Point) -> None:
+def test_added_weights_are_over_those_of_the_base(point: Cell) -> None:
     (row,) = against_control([point(4, {"1": 0.5}, added=50)]).to_dict("records")
     assert (row["params_base"], row["share"], row["share_of_layers"]) == (1000, 0.05, 0.25)
 
 
-def test_without_a_control_there_is_no_difference(point: Point) -> None:
+def test_without_a_control_there_is_no_difference(point: Cell) -> None:
     frame = against_control([point(4, {"1": 0.5})])
     assert frame["control"].isna().all()
     shown = readable_sweep(frame, ["alpha"])
     assert shown.iloc[0][["control", "mlora", "mlora − control"]].tolist() == ["", "0.5000", ""]
 
 
-def test_no_points_make_no_table(point: Point) -> None:
+def test_no_points_make_no_table(point: Cell) -> None:
     for points in ([], [point("none", {"1": 0.5})]):
         frame = with_best(against_control(points))
         assert frame.empty
@@ -79,7 +78,7 @@ def test_no_points_make_no_table(point: Point) -> None:
     assert readable_overheads(overheads((), {})).empty
 
 
-def test_a_person_reads_what_changes_and_what_it_costs(point: Point) -> None:
+def test_a_person_reads_what_changes_and_what_it_costs(point: Cell) -> None:
     points = [
         point("none", {"1": 0.5, "2": 0.625}, n_domains=21),
         point(16, {"1": 0.75, "2": 0.875}, n_domains=21, added=50),

@@ -2,11 +2,9 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
@@ -16,18 +14,13 @@ from mlorakit.report.baseline_results import read_baselines
 from mlorakit.report.baseline_tables import baselines, readable_baselines
 from mlorakit.report.claim_mlora import mlora_minus_baselines
 from mlorakit.report.claim_numbers import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Numbers
-from mlorakit.report.figures import apply_style, save_figure
 from mlorakit.report.results import MissingCellsError
 
-Cell = Callable[..., dict]
+from .conftest import Cell, p_of, saved
+
 SetParams = Callable[..., None]
 
 pytestmark = pytest.mark.usefixtures("project")
-
-
-def p_of(t: float) -> float:
-    """Two-sided p of Student's t with 2 degrees of freedom, in closed form."""
-    return 1 - t / math.sqrt(2 + t * t)
 
 
 @pytest.fixture
@@ -185,15 +178,6 @@ def test_seeds_decide_the_claim(
     assert findings[0].n_seeds == len(gains)
 
 
-@pytest.fixture
-def style() -> Iterator[None]:
-    with mpl.rc_context():
-        plt.switch_backend("agg")
-        apply_style()
-        yield
-        plt.close("all")
-
-
 @pytest.mark.usefixtures("style")
 def test_the_figure_has_a_dot_per_seed_and_equal_files(
     metrics: list[dict], found: list[dict], tmp_path: Path
@@ -205,13 +189,12 @@ def test_the_figure_has_a_dot_per_seed_and_equal_files(
     )
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels == ["STAR", "One MLP per domain", "MLP", "WDL"]
-    files = []
-    for name in ("first", "second"):
-        again = baseline_dots(metrics, found, "generated", "mixed")
-        save_figure(again, tmp_path / name, "figure", dpi=60)
-        files.append({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()})
-    assert files[0] == files[1]
-    assert set(files[0]) == {"figure.png", "figure.svg"}
+    first, second = (
+        saved(baseline_dots(metrics, found, "generated", "mixed"), tmp_path / name)
+        for name in ("first", "second")
+    )
+    assert first == second
+    assert set(first) == {"figure.png", "figure.svg"}
 
 
 @pytest.mark.usefixtures("style")

@@ -25,7 +25,7 @@ from mlorakit.report.task_masks import field_use, overlap
 from mlorakit.report.task_results import read_masks, read_scores, read_selection
 from mlorakit.report.task_tables import differences, floors, tasks
 
-from .conftest import Tree
+from .task_tree import Tree
 
 
 def numbers(sparse: dict | None = None, **tables: list[dict]) -> Numbers:

@@ -1,7 +1,6 @@
 """What tables say of MLoRA's claims: numbers by hand, by way of the tables' own functions."""
 
 import math
-from collections.abc import Callable
 
 import pandas as pd
 import pytest
@@ -16,7 +15,7 @@ from mlorakit.report.claim_numbers import NOT_SUPPORTED, SUPPORTED, UNDECIDED, F
 from mlorakit.report.new_domain_tables import new_domains
 from mlorakit.report.tables import comparison, wauc
 
-Cell = Callable[..., dict]
+from .conftest import Cell
 
 
 def numbers(cells: list[dict]) -> Numbers:

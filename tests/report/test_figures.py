@@ -1,33 +1,17 @@
 """Figures: what they show, and that equal input gives equal files."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 from mlorakit.models import VARIANTS
-from mlorakit.report.figures import (
-    VARIANT_COLOURS,
-    apply_style,
-    save_figure,
-    training_curves,
-    wauc_dots,
-)
+from mlorakit.report.figures import VARIANT_COLOURS, training_curves, wauc_dots
 
-Cell = Callable[..., dict]
+from .conftest import Cell, saved
 
-
-@pytest.fixture(autouse=True)
-def style() -> Iterator[None]:
-    with mpl.rc_context():
-        plt.switch_backend("agg")
-        apply_style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("style")
 
 
 @pytest.fixture
@@ -61,11 +45,6 @@ def metrics(cell: Cell) -> list[dict]:
         cell("mlp", "base", {"1": 0.55, "2": 0.65}),
         cell("mlp", "mlora", {"1": 0.75, "2": 0.85}, dataset="movielens"),
     ]
-
-
-def saved(figure: Figure, folder: Path) -> dict[str, bytes]:
-    save_figure(figure, folder, "figure", dpi=60)
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def dots(figure: Figure) -> list[float]:

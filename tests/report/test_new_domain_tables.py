@@ -1,14 +1,13 @@
 """The new-domain table: numbers by hand."""
 
 import math
-from collections.abc import Callable
 
 import pytest
 from scipy.stats import ttest_rel
 
 from mlorakit.report.new_domain_tables import new_domains, readable_new_domains
 
-Cell = Callable[..., dict]
+from .conftest import Cell
 
 THREE = {
     "1": (0.5, 0.5, 0.625, 0.75),

@@ -12,7 +12,8 @@ import pytest
 
 from mlorakit.ablation_config import SWEEPS
 
-from .conftest import Cell, Tree
+from .conftest import Cell
+from .task_tree import Tree
 
 SetParams = Callable[..., None]
 

@@ -8,7 +8,8 @@ import pytest
 
 from mlorakit.report.results import MissingCellsError, grid, read_histories, read_metrics
 
-Cell = Callable[..., dict]
+from .conftest import Cell
+
 SetParams = Callable[..., None]
 
 

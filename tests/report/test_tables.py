@@ -22,13 +22,9 @@ from mlorakit.report.tables import (
     with_spread,
 )
 
-Cell = Callable[..., dict]
+from .conftest import Cell, p_of
+
 SetParams = Callable[..., None]
-
-
-def p_of(t: float) -> float:
-    """Two-sided p of Student's t with 2 degrees of freedom, in closed form."""
-    return 1 - t / math.sqrt(2 + t * t)
 
 
 @pytest.fixture

@@ -1,16 +1,12 @@
 """LT4REC's figures: what they show, and that equal input gives equal files."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mlorakit.report.figures import apply_style, save_figure
 from mlorakit.report.task_figures import (
     METHOD_COLOURS,
     ROLE_TITLES,
@@ -30,16 +26,9 @@ from mlorakit.report.task_results import (
 )
 from mlorakit.report.task_tables import floors
 
-pytestmark = pytest.mark.usefixtures("tree")
+from .conftest import saved
 
-
-@pytest.fixture(autouse=True)
-def style() -> Iterator[None]:
-    with mpl.rc_context():
-        plt.switch_backend("agg")
-        apply_style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("style", "tree")
 
 
 def scores_figure(dataset: str) -> Figure:
@@ -91,12 +80,9 @@ def test_equal_results_are_equal_files(name: str, tmp_path: Path) -> None:
             return field_use(USE, "census")
         return multitask_curves(read_task_histories(), "census")
 
-    files = []
-    for folder in ("first", "second"):
-        save_figure(draw(), tmp_path / folder, name, dpi=60)
-        files.append({path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()})
-    assert set(files[0]) == {f"{name}.png", f"{name}.svg"}
-    assert files[0] == files[1]
+    first, second = (saved(draw(), tmp_path / folder) for folder in ("first", "second"))
+    assert set(first) == {"figure.png", "figure.svg"}
+    assert first == second
 
 
 def test_there_is_a_row_per_metric_of_the_data_set() -> None:

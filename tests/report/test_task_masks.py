@@ -10,7 +10,7 @@ from mlorakit.report.task_masks import field_use, overlap
 from mlorakit.report.task_readable import readable_overlap
 from mlorakit.report.task_results import read_masks, read_selection
 
-from .conftest import Tree
+from .task_tree import Tree
 
 
 def test_weights_are_counted_by_the_tasks_that_keep_them() -> None:

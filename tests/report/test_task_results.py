@@ -18,7 +18,7 @@ from mlorakit.report.task_results import (
 )
 from mlorakit.selection import MissingTicketsError
 
-from .conftest import DRAWS, KEPT, Tree
+from .task_tree import DRAWS, KEPT, Tree
 
 SetParams = Callable[..., None]
 

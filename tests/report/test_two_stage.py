@@ -10,13 +10,9 @@ import pytest
 from mlorakit.report.results import MissingCellsError
 from mlorakit.report.two_stage import read_two_stage, readable_two_stage, two_stage
 
-Cell = Callable[..., dict]
+from .conftest import Cell, p_of
+
 SetParams = Callable[..., None]
-
-
-def p_of(t: float) -> float:
-    """Two-sided p of Student's t with 2 degrees of freedom, in closed form."""
-    return 1 - t / math.sqrt(2 + t * t)
 
 
 def staged(

@@ -20,7 +20,7 @@ from mlorakit.report.writing import (
     write_table,
 )
 
-from .conftest import Tree
+from .task_tree import Tree
 
 SetParams = Callable[..., None]
 
