@@ -133,29 +133,3 @@ def scatter(grad, ids, offsets, total):  # type: ignore[no-untyped-def]
             source, to = grad[i, f], total[ids[i, f] + offsets[f]]
             for k in range(to.size):
                 to[k] += source[k]
-
-
-@serial
-def bi_interaction(e, out):  # type: ignore[no-untyped-def]
-    """out[i, k] = sum over pairs of fields f < g of e[i, f, k] e[i, g, k]; e (B, F, K)."""
-    rows, fields, size = e.shape
-    for i in range(rows):
-        for k in range(size):
-            total = squares = e.dtype.type(0)
-            for f in range(fields):
-                total += e[i, f, k]
-                squares += e[i, f, k] * e[i, f, k]
-            out[i, k] = (total * total - squares) / 2
-
-
-@serial
-def bi_interaction_backward(e, grad, of_e):  # type: ignore[no-untyped-def]
-    """of_e[i, f, k] = grad[i, k] times the sum of the other fields' e."""
-    rows, fields, size = e.shape
-    for i in range(rows):
-        for k in range(size):
-            total = e.dtype.type(0)
-            for f in range(fields):
-                total += e[i, f, k]
-            for f in range(fields):
-                of_e[i, f, k] = grad[i, k] * (total - e[i, f, k])
