@@ -18,7 +18,7 @@ from mlorakit.kernels.jit import parallel, serial
 PART = 1 << 12
 """Values that a thread takes at a time."""
 
-FEW = 1 << 18
+FEW = 1 << 16
 """Values up to which one thread takes all: to wake another costs about the time of half of them."""
 
 
