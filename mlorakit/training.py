@@ -218,10 +218,11 @@ def _train_epoch(
     torch.manual_seed(seed)  # dropout, on every device
     order = torch.Generator().manual_seed(seed)
     model.train()
-    total = torch.zeros((), dtype=torch.float64, device=split.label.device)
+    gradients = loss_and_gradients(model)
+    total: Tensor | float = 0.0
     for batch in epoch_batches(split, settings.batch_size, settings.batch_order, order):
         optimizer.zero_grad()
-        loss = loss_and_gradients(model, batch)
+        loss = gradients(batch)
         optimizer.step()
-        total += loss * len(batch)
-    return total.item() / len(split)
+        total += (loss.double() if isinstance(loss, Tensor) else loss) * len(batch)
+    return float(total) / len(split)

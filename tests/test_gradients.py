@@ -1,5 +1,8 @@
 """Gradients put together by hand against autograd's, for every model that a fit may train."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -29,19 +32,21 @@ def model_of(data: MultiDomainData, **options: object) -> Backbone:
     return model
 
 
-def found(model: Backbone, batch: Rows, by: object) -> tuple[Tensor, dict[str, Tensor | None]]:
+def found(
+    model: Backbone, batch: Rows, by: Callable[[Rows], Tensor | float]
+) -> tuple[Tensor, dict[str, Tensor | None]]:
     model.zero_grad()
     torch.manual_seed(3)  # dropout
-    loss = by(model, batch)  # type: ignore[operator]
+    loss = torch.as_tensor(by(batch))
+    assert not loss.requires_grad
     return loss, {name: p.grad for name, p in model.named_parameters()}
 
 
 def assert_same(model: Backbone, batch: Rows) -> None:
     (loss, ours), (expected, theirs) = (
-        found(model, batch, by) for by in (loss_and_gradients, by_autograd)
+        found(model, batch, by) for by in (loss_and_gradients(model), partial(by_autograd, model))
     )
     torch.testing.assert_close(loss.double(), expected.double(), rtol=1e-5, atol=1e-7)
-    assert not loss.requires_grad
     for name, gradient in theirs.items():
         if gradient is None:
             assert ours[name] is None, name

@@ -15,9 +15,10 @@ from torch import Tensor
 from mlorakit.kernels.blas import sgemm_address
 from mlorakit.kernels.compiled import array_of, runs_compiled
 from mlorakit.kernels.jit import parallel, serial
-from mlorakit.kernels.lanes import LANES, blocks_and_shards, clear, from_lanes, to_lanes
+from mlorakit.kernels.lanes import LANES, blocks_and_shards, from_lanes, to_lanes
 from mlorakit.kernels.pairs import pairs
 from mlorakit.kernels.products import times, times_transposed, transposed_times
+from mlorakit.kernels.sums import clear
 
 
 def bilinear_interactions(e: Tensor, weight: Tensor) -> Tensor:

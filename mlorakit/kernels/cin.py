@@ -16,9 +16,10 @@ from torch import Tensor
 from mlorakit.kernels.blas import sgemm_address
 from mlorakit.kernels.compiled import array_of, runs_compiled
 from mlorakit.kernels.jit import parallel, serial
-from mlorakit.kernels.lanes import LANES, blocks_and_shards, clear, from_lanes, matrix, to_lanes
+from mlorakit.kernels.lanes import LANES, blocks_and_shards, from_lanes, matrix, to_lanes
 from mlorakit.kernels.outer import outer_backward, outer_products
 from mlorakit.kernels.products import times, times_transposed, transposed_times
+from mlorakit.kernels.sums import clear
 
 
 def cin_reference(e: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Tensor:

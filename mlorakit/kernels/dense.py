@@ -12,6 +12,7 @@ import numpy as np
 from mlorakit.kernels.compiled import hash_columns, hash_row, random_number
 from mlorakit.kernels.jit import parallel, serial
 from mlorakit.kernels.products import times, times_transposed, transposed_times
+from mlorakit.kernels.sums import add, add_row, clear, sum_rows
 
 _SHARD = 512  # rows
 _MOST_SHARDS = 16
@@ -59,28 +60,6 @@ def _deactivate(grad, y, scale, of_bias):  # type: ignore[no-untyped-def]
             value = row[j] * scale if not out[j] <= 0 else np.float32(0)
             row[j] = value
             of_bias[j] += value
-
-
-@serial
-def _add_row(y, row):  # type: ignore[no-untyped-def]
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] += row[j]
-
-
-@serial
-def _sum_rows(x, total):  # type: ignore[no-untyped-def]
-    total[:] = 0
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            total[j] += x[i, j]
-
-
-@serial
-def _clear(x):  # type: ignore[no-untyped-def]
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            x[i, j] = np.float32(0)
 
 
 @serial
@@ -167,95 +146,120 @@ def forward(  # type: ignore[no-untyped-def]
                     _relu(to, bias)
 
 
+@serial
+def _segment(first, ends, d, shard):  # type: ignore[no-untyped-def]
+    """Where the gradients of domain d's own weights from the rows of a shard, which begins with row
+    `first`, lie: at d, or, if the domain began in an earlier shard, after all domains.
+    """
+    start = ends[d - 1] if d > 0 else 0
+    return ends.size + shard - 1 if start < first else d
+
+
 @parallel
 def backward(  # type: ignore[no-untyped-def] # noqa: D417
     function, shards, x, ws, ends, a_s, b_s, merged, downs, of_downs, ys, scale, grads, of_x, of_ws,
-    of_merged, of_sums, of_biases, of_as, of_bs,
+    of_ws_parts, of_merged, of_biases, of_as, of_bs,
 ):  # fmt: skip
     """The gradients of `forward`, of whose arguments the first ones are.
+
+    Those of a domain's own weights have D + shards - 1 matrices in place of D, see `_segment`; the
+    first D are filled with the gradients.
 
     Args:
         of_downs: filled with the gradients of `downs`, (B, R).
         grads: (B, n_out); that of the last y, and buffers for the others. Become those of the sums
             before ReLU.
         of_x: filled, (B, n_in).
-        of_ws: of (shards, n_out, n_in), or (1, n_out, n_in) where weights are merged, the first
-            filled with the gradient and the others with parts of it; with 0 shards W is frozen.
-        of_merged: buffers for the gradients of `merged`, (shards, D, n_in, n_out).
-        of_sums: buffers, (shards, D, n_out); (shards, 1, n_out) in plain layers.
-        of_biases: filled, (n_out,).
-        of_as: filled, (D, R, n_in).
-        of_bs: filled, (D, R + 1, n_out).
+        of_ws: filled where weights are merged, (n_out, n_in), or empty if W is frozen.
+        of_ws_parts: of (shards, n_out, n_in), the first filled with the gradient of W and the
+            others with parts of it; buffers of (shards, n_in, n_out) where weights are merged;
+            with 0 shards W is frozen.
+        of_merged: buffers for the gradients of `merged`, (D + shards - 1, n_in, n_out).
+        of_biases: of (shards, n_out), the first filled with the gradient.
+        of_as: (D + shards - 1, R, n_in).
+        of_bs: (D + shards - 1, R + 1, n_out).
     """
     rows, adapted = x.shape[0], 0
     for layer in range(len(ws)):
-        adapted = max(adapted, of_bs[layer].shape[0])
+        adapted = max(adapted, b_s[layer].shape[0])
     for shard in numba.prange(shards):
         first, last = rows * shard // shards, rows * (shard + 1) // shards
         for layer in range(len(ws) - 1, -1, -1):
             w, a, b, own = ws[layer], a_s[layer], b_s[layer], merged[layer]
-            y, grad, of_w, of_sum = ys[layer], grads[layer], of_ws[layer], of_sums[layer]
+            y, grad, of_w, of_bias = (
+                ys[layer],
+                grads[layer],
+                of_ws_parts[layer],
+                of_biases[layer][shard],
+            )
             before = x if layer == 0 else ys[layer - 1]
             to = of_x if layer == 0 else grads[layer - 1]
-            rank = downs[layer].shape[1]
-            of_sum[shard] = 0
-            for d in range(ends.size):
-                lo, hi = max(first, ends[d - 1] if d > 0 else 0), min(last, ends[d])
-                _deactivate(
-                    grad[lo:hi], y[lo:hi], scale, of_sum[shard, d if of_sum.shape[1] > 1 else 0]
-                )
+            rank, of_b = downs[layer].shape[1], of_bs[layer]
+            clear(of_bias)
+            if of_b.shape[0] == 0:
+                _deactivate(grad[first:last], y[first:last], scale, of_bias)
+            else:
+                for d in range(ends.size):
+                    lo, hi = max(first, ends[d - 1] if d > 0 else 0), min(last, ends[d])
+                    if hi > lo:
+                        of_own = of_b[_segment(first, ends, d, shard), b.shape[1] - 1]
+                        clear(of_own)
+                        _deactivate(grad[lo:hi], y[lo:hi], scale, of_own)
+                        for j in range(of_own.size):
+                            of_bias[j] += of_own[j]
             if own.shape[0] == 0:
                 times(function, grad[first:last], w, to[first:last], 0)
                 if of_w.shape[0] > 0:
                     transposed_times(function, grad[first:last], before[first:last], of_w[shard], 0)
-            for d in range(ends.size):
-                lo, hi = max(first, ends[d - 1] if d > 0 else 0), min(last, ends[d])
-                if own.shape[0] > 0 and hi <= lo:
-                    _clear(of_merged[layer][shard, d])
-                if hi <= lo:
-                    continue
-                gs, xs = grad[lo:hi], to[lo:hi]
-                if own.shape[0] > 0:
-                    times_transposed(function, gs, own[d], xs, 0)
-                    transposed_times(function, before[lo:hi], gs, of_merged[layer][shard, d], 0)
-                if rank > 0:
-                    of_down = of_downs[layer][lo:hi]
-                    times_transposed(function, gs, b[d, :rank], of_down, 0)
-                    times(function, of_down, a[d], xs, 1)
-    for layer in range(len(ws)):
-        if merged[layer].shape[0] == 0:
-            _sum_shards(of_ws[layer].reshape(of_ws[layer].shape[0], -1))
-        _sum_shards(of_merged[layer].reshape(of_merged[layer].shape[0], -1))
-        _sum_shards(of_sums[layer].reshape(shards, -1))
+            elif of_w.shape[0] > 0:
+                clear(of_w[shard])
+            if own.shape[0] > 0 or rank > 0:
+                for d in range(ends.size):
+                    lo, hi = max(first, ends[d - 1] if d > 0 else 0), min(last, ends[d])
+                    if hi <= lo:
+                        continue
+                    gs, xs, place = grad[lo:hi], to[lo:hi], _segment(first, ends, d, shard)
+                    if own.shape[0] > 0:
+                        of_own = of_merged[layer][place]
+                        times_transposed(function, gs, own[d], xs, 0)
+                        transposed_times(function, before[lo:hi], gs, of_own, 0)
+                        if of_w.shape[0] > 0:
+                            add(of_w[shard], of_own)
+                    else:
+                        of_down = of_downs[layer][lo:hi]
+                        times_transposed(function, gs, b[d, :rank], of_down, 0)
+                        times(function, of_down, a[d], xs, 1)
+                        transposed_times(function, of_down, before[lo:hi], of_as[layer][place], 0)
+                        transposed_times(function, downs[layer][lo:hi], gs, of_b[place, :rank], 0)
     if adapted > 0:
         for number in numba.prange(adapted * len(ws)):
             layer, d = number % len(ws), number // len(ws)
             a, b, of_a, of_b = a_s[layer], b_s[layer], of_as[layer], of_bs[layer]
             lo, hi, rank = ends[d - 1] if d > 0 else 0, ends[d], a.shape[1]
-            before = x if layer == 0 else ys[layer - 1]
-            if of_b.shape[0] > 0:
-                own, total = of_b[d, of_b.shape[1] - 1], of_sums[layer][0, d]
-                for j in range(own.size):
-                    own[j] = total[j]
-            if merged[layer].shape[0] > 0:
-                times_transposed(function, b[d, :rank], of_merged[layer][0, d], of_a[d], 0)
-                times(function, a[d], of_merged[layer][0, d], of_b[d, :rank], 0)
-            elif rank > 0 and hi > lo:
-                transposed_times(function, of_downs[layer][lo:hi], before[lo:hi], of_a[d], 0)
-                transposed_times(
-                    function, downs[layer][lo:hi], grads[layer][lo:hi], of_b[d, :rank], 0
-                )
-            elif rank > 0:
-                _clear(of_a[d])
-                _clear(of_b[d, :rank])
+            own = of_merged[layer]
+            if b.shape[0] > 0 and hi <= lo:
+                clear(of_b[d])
+                if rank > 0:
+                    clear(of_a[d])
+            elif b.shape[0] > 0:
+                for shard in range(1, shards):
+                    if lo < rows * shard // shards < hi:
+                        place = ends.size + shard - 1
+                        if own.shape[0] > 0:
+                            add(own[d], own[place])
+                            add(of_b[d, rank:], of_b[place, rank:])
+                        else:
+                            add(of_b[d], of_b[place])
+                            if rank > 0:
+                                add(of_a[d], of_a[place])
+                if own.shape[0] > 0:
+                    times_transposed(function, b[d, :rank], own[d], of_a[d], 0)
+                    times(function, a[d], own[d], of_b[d, :rank], 0)
     for layer in range(len(ws)):
-        _sum_shards(of_sums[layer][0])
-        for j in range(of_biases[layer].size):
-            of_biases[layer][j] = of_sums[layer][0, 0, j]
+        parts, of_w = of_ws_parts[layer], of_ws[layer]
+        _sum_shards(parts.reshape(parts.shape[0], -1))
+        _sum_shards(of_biases[layer])
         if merged[layer].shape[0] > 0:
-            parts = of_merged[layer][0]
-            _sum_shards(parts.reshape(parts.shape[0], -1))
-            of_w = of_ws[layer][0]
             for o in range(of_w.shape[0]):
                 for i in range(of_w.shape[1]):
                     of_w[o, i] = parts[0, i, o]
@@ -269,7 +273,7 @@ def linear(function, shards, x, w, bias, y):  # type: ignore[no-untyped-def]
         first, last = rows * shard // shards, rows * (shard + 1) // shards
         times_transposed(function, x[first:last], w, y[first:last], 0)
         if bias.size > 0:
-            _add_row(y[first:last], bias)
+            add_row(y[first:last], bias)
 
 
 @parallel
@@ -284,7 +288,7 @@ def linear_backward(function, shards, x, w, grad, of_x, of_w, of_bias):  # type:
             times(function, grad[first:last], w, of_x[first:last], 0)
         transposed_times(function, grad[first:last], x[first:last], of_w[shard], 0)
         if of_bias.size > 0:
-            _sum_rows(grad[first:last], of_bias[shard])
+            sum_rows(grad[first:last], of_bias[shard])
     _sum_shards(of_w.reshape(shards, -1))
     if of_bias.size > 0:
         _sum_shards(of_bias)

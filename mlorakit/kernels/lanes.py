@@ -50,14 +50,6 @@ def from_lanes(block, first, x):  # type: ignore[no-untyped-def]
 
 
 @serial
-def clear(x):  # type: ignore[no-untyped-def]
-    """Sets a contiguous array to zeros."""
-    flat = x.reshape(-1)
-    for i in range(flat.size):
-        flat[i] = np.float32(0)
-
-
-@serial
 def matrix(block):  # type: ignore[no-untyped-def]
     """(M, N, L) as (M, N L)."""
     return block.reshape(block.shape[0], -1)

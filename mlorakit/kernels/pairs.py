@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mlorakit.kernels.compiled import array_of, runs_compiled
 from mlorakit.kernels.jit import serial
-from mlorakit.kernels.lanes import LANES, clear, from_lanes, to_lanes
+from mlorakit.kernels.lanes import LANES, from_lanes, to_lanes
+from mlorakit.kernels.sums import clear
 
 
 def pairs(n_fields: int) -> tuple[list[int], list[int]]:

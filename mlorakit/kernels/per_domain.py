@@ -9,20 +9,13 @@ import numpy as np
 
 from mlorakit.kernels.jit import parallel, serial
 from mlorakit.kernels.products import times, times_transposed, transposed_times
+from mlorakit.kernels.sums import clear, sum_rows
 
 
 @serial
 def _fill_rows(y, row):  # type: ignore[no-untyped-def]
     for i in range(y.shape[0]):
         y[i] = row
-
-
-@serial
-def _sum_rows(x, total):  # type: ignore[no-untyped-def]
-    total[:] = 0
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            total[j] += x[i, j]
 
 
 @parallel
@@ -54,15 +47,15 @@ def low_rank_backward(function, x, a, b, ends, down, grad, of_x, of_a, of_b):  #
     of_down = np.empty_like(down)
     for d in numba.prange(ends.size):
         lo, hi = ends[d - 1] if d > 0 else 0, ends[d]
-        _sum_rows(grad[lo:hi], of_b[d, rank])
+        sum_rows(grad[lo:hi], of_b[d, rank])
         if hi > lo:
             times_transposed(function, grad[lo:hi], b[d, :rank], of_down[lo:hi], 0)
             times(function, of_down[lo:hi], a[d], of_x[lo:hi], 0)
             transposed_times(function, of_down[lo:hi], x[lo:hi], of_a[d], 0)
             transposed_times(function, down[lo:hi], grad[lo:hi], of_b[d, :rank], 0)
         else:
-            of_a[d] = 0
-            of_b[d, :rank] = 0
+            clear(of_a[d])
+            clear(of_b[d, :rank])
 
 
 @parallel
@@ -80,9 +73,9 @@ def linear_backward(function, x, w, ends, grad, of_x, of_w, of_bias):  # type: i
     """The gradients of `linear`, each filled; grad is that of y."""
     for d in numba.prange(ends.size):
         lo, hi = ends[d - 1] if d > 0 else 0, ends[d]
-        _sum_rows(grad[lo:hi], of_bias[d])
+        sum_rows(grad[lo:hi], of_bias[d])
         if hi > lo:
             times(function, grad[lo:hi], w[d], of_x[lo:hi], 0)
             transposed_times(function, grad[lo:hi], x[lo:hi], of_w[d], 0)
         else:
-            of_w[d] = 0
+            clear(of_w[d])

@@ -19,9 +19,10 @@ from mlorakit.kernels.groups import DomainGroups
 
 _NOTHING = np.empty((0, 0, 0), np.float32)
 
-# Of a multiplication with merged weights, in those of low-rank products. With 21 domains 1.5 to 4
-# take the same time, 1 and less a tenth more.
-_MERGED_COST = 2.0
+# What a multiplication with merged weights costs in those of low-rank products, and what the passes
+# over the merged matrices cost beside it, in the same. Of 96 sizes on two cores the other way would
+# be a sixth faster in one, and at most a twelfth in the others.
+_MERGED_COST, _MERGED_PASSES = 1.5, 16.0
 
 
 class StackLayer(NamedTuple):
@@ -42,12 +43,15 @@ class StackLayer(NamedTuple):
 
     def merges(self, rows: int) -> bool:
         """Whether a batch costs less with a matrix W^T + A_d B_d per domain than with low-rank
-        products: the former need as many multiplications per domain as the latter per row.
+        products. Per rank, the former need n_in n_out multiplications for each domain and the
+        latter n_in + n_out for each row.
         """
         if self.a is None or len(self.a) == 1:
             return False
-        n_out, n_in = self.weight.shape
-        return _MERGED_COST * len(self.a) * n_out * n_in < rows * (n_out + n_in)
+        domains, rank, n_in = self.a.shape
+        n_out = len(self.weight)
+        cost = _MERGED_COST + _MERGED_PASSES / rank
+        return cost * domains * n_in * n_out < rows * (n_in + n_out)
 
 
 def dense_stack_reference(
@@ -87,91 +91,130 @@ class Passed(NamedTuple):
     """
 
     x: Any
-    ws: tuple[Any, ...]
     ends: Any
-    a_s: tuple[Any, ...]
-    b_s: tuple[Any, ...]
     merged: tuple[Any, ...]
     downs: tuple[Any, ...]
     ys: tuple[Any, ...]
     scale: Any
 
 
-def stack_forward(x: Tensor, layers: list[StackLayer], groups: DomainGroups, p: float) -> Passed:
-    """`dense_stack` without autograd; its result is the last of `ys`."""
-    rows, merge = len(x), [layer.merges(len(x)) for layer in layers]
-    ws = tuple(array_of(layer.weight.contiguous()) for layer in layers)
-    biases = tuple(array_of(layer.bias) for layer in layers)
-    a_s, b_s = (
-        tuple(_NOTHING if t is None else array_of(t.contiguous()) for t in tensors)
-        for tensors in ([layer.a for layer in layers], [layer.b for layer in layers])
-    )
-    merged = tuple(
-        np.empty((len(a), w.shape[1], w.shape[0]), np.float32) if chosen else _NOTHING
-        for a, w, chosen in zip(a_s, ws, merge, strict=True)
-    )
-    sums = tuple(np.empty((b.shape[0], b.shape[2]), np.float32) for b in b_s)
-    downs = tuple(
-        np.empty((rows, 0 if chosen else a.shape[1]), np.float32)
-        for a, chosen in zip(a_s, merge, strict=True)
-    )
-    ys = tuple(np.empty((rows, w.shape[0]), np.float32) for w in ws)
-    keys = draw_keys(len(layers)) if p > 0 else np.zeros((len(layers), 2), np.uint32)
-    threshold, scale = threshold_and_scale(p)
-    inputs, ends = array_of(x.contiguous()), array_of(groups.ends)
-    dense.forward(
-        sgemm_address(), dense.shards_of(rows), inputs, ws, biases, ends, a_s, b_s, merged, sums,
-        downs, ys, threshold, scale, keys,
-    )  # fmt: skip
-    return Passed(inputs, ws, ends, a_s, b_s, merged, downs, ys, scale)
+class _Gradients(NamedTuple):
+    """Memory of a backward pass: what `dense.backward` fills, and each layer's gradients of weight,
+    bias, a and b on it.
+    """
+
+    of_ws: tuple[Any, ...]
+    of_ws_parts: tuple[Any, ...]
+    of_merged: tuple[Any, ...]
+    of_biases: tuple[Any, ...]
+    of_as: tuple[Any, ...]
+    of_bs: tuple[Any, ...]
+    found: list[tuple[Tensor | None, ...]]
 
 
-def stack_backward(
-    passed: Passed, trained: list[bool], last: Any
-) -> tuple[Tensor, list[tuple[Tensor | None, ...]]]:
-    """The gradients of `stack_forward`.
+class Stack:
+    """`dense_stack` without autograd, for one pass after another.
 
     Args:
-        passed: what it returned.
-        trained: whether each layer's shared weight is.
-        last: gradient of its result; changed.
-
-    Returns:
-        That of x, and those of each layer's weight, bias, a and b.
+        layers: first to last. Their tensors' memory is read in each pass, so that weights that
+            change in place are seen.
+        trained: whether each layer's shared weight is; else it gets no gradient.
     """
-    x, ws, ends, a_s, b_s, merged, downs, ys, scale = passed
-    shards = dense.shards_of(len(x))
-    of_ws = tuple(
-        np.empty((1 if len(m) else shards if t else 0, *w.shape), np.float32)
-        for w, m, t in zip(ws, merged, trained, strict=True)
-    )
-    of_merged = tuple(np.empty((shards, *m.shape), np.float32) for m in merged)
-    of_sums = tuple(
-        np.empty((shards, max(len(b), 1), len(w)), np.float32) for b, w in zip(b_s, ws, strict=True)
-    )
-    of_biases = tuple(np.empty(len(w), np.float32) for w in ws)
-    of_x, of_as, of_bs = np.empty_like(x), *(tuple(map(np.empty_like, s)) for s in (a_s, b_s))
-    dense.backward(
-        sgemm_address(), shards, x, ws, ends, a_s, b_s, merged, downs,
-        tuple(map(np.empty_like, downs)), ys, scale, (*map(np.empty_like, ys[:-1]), last), of_x,
-        of_ws, of_merged, of_sums, of_biases, of_as, of_bs,
-    )  # fmt: skip
-    gradients: list[tuple[Tensor | None, ...]] = [
-        (
-            torch.from_numpy(of_w[0]) if len(of_w) else None,
-            torch.from_numpy(of_bias),
-            torch.from_numpy(of_a) if of_a.size else None,
-            torch.from_numpy(of_b) if of_b.size else None,
+
+    def __init__(self, layers: list[StackLayer], trained: list[bool]) -> None:
+        self._layers, self._trained = layers, trained
+        self._ws = tuple(array_of(layer.weight.contiguous()) for layer in layers)
+        self._biases = tuple(array_of(layer.bias) for layer in layers)
+        self._a_s, self._b_s = (
+            tuple(_NOTHING if t is None else array_of(t.contiguous()) for t in tensors)
+            for tensors in ([layer.a for layer in layers], [layer.b for layer in layers])
         )
-        for of_w, of_bias, of_a, of_b in zip(of_ws, of_biases, of_as, of_bs, strict=True)
-    ]
-    return torch.from_numpy(of_x), gradients
+        self._merges: dict[int, tuple[bool, ...]] = {}  # by rows
+        self._gradients: dict[tuple[int, tuple[bool, ...]], _Gradients] = {}  # by shards, merges
+
+    def forward(self, x: Tensor, groups: DomainGroups, p: float) -> Passed:
+        """Arguments are those of `dense_stack`; the result is the last of `ys`."""
+        rows, merges = len(x), self._merges_of(len(x))
+        merged = tuple(
+            np.empty((len(a), *w.T.shape), np.float32) if chosen else _NOTHING
+            for a, w, chosen in zip(self._a_s, self._ws, merges, strict=True)
+        )
+        sums = tuple(np.empty((b.shape[0], b.shape[2]), np.float32) for b in self._b_s)
+        downs = tuple(
+            np.empty((rows, 0 if chosen else a.shape[1]), np.float32)
+            for a, chosen in zip(self._a_s, merges, strict=True)
+        )
+        ys = tuple(np.empty((rows, w.shape[0]), np.float32) for w in self._ws)
+        keys = draw_keys(len(ys)) if p > 0 else np.zeros((len(ys), 2), np.uint32)
+        threshold, scale = threshold_and_scale(p)
+        inputs, ends = array_of(x.contiguous()), array_of(groups.ends)
+        dense.forward(
+            sgemm_address(), dense.shards_of(rows), inputs, self._ws, self._biases, ends,
+            self._a_s, self._b_s, merged, sums, downs, ys, threshold, scale, keys,
+        )  # fmt: skip
+        return Passed(inputs, ends, merged, downs, ys, scale)
+
+    def backward(self, passed: Passed, last: Any) -> tuple[Tensor, list[tuple[Tensor | None, ...]]]:
+        """The gradients of `forward`.
+
+        Args:
+            passed: what it returned.
+            last: gradient of its result; changed.
+
+        Returns:
+            That of x, and those of each layer's weight, bias, a and b, in memory that the next
+            backward pass overwrites.
+        """
+        x, ends, merged, downs, ys, scale = passed
+        shards, merges, of_x = dense.shards_of(len(x)), self._merges_of(len(x)), np.empty_like(x)
+        if (shards, merges) not in self._gradients:
+            self._gradients[shards, merges] = self._make_gradients(shards, merges)
+        gradients = self._gradients[shards, merges]
+        dense.backward(
+            sgemm_address(), shards, x, self._ws, ends, self._a_s, self._b_s, merged, downs,
+            tuple(map(np.empty_like, downs)), ys, scale, (*map(np.empty_like, ys[:-1]), last),
+            of_x, *gradients[:-1],
+        )  # fmt: skip
+        return torch.from_numpy(of_x), gradients.found
+
+    def _merges_of(self, rows: int) -> tuple[bool, ...]:
+        if rows not in self._merges:
+            self._merges[rows] = tuple(layer.merges(rows) for layer in self._layers)
+        return self._merges[rows]
+
+    def _make_gradients(self, shards: int, merges: tuple[bool, ...]) -> _Gradients:
+        def parts(shape: tuple[int, ...]) -> Any:
+            """Of a domain's own weights, see `dense.backward`."""
+            domains = shape[0]
+            return np.empty((domains + shards - 1 if domains else 0, *shape[1:]), np.float32)
+
+        of_ws_parts = tuple(
+            np.empty((shards if trained else 0, *(w.T if chosen else w).shape), np.float32)
+            for w, chosen, trained in zip(self._ws, merges, self._trained, strict=True)
+        )
+        of_ws = tuple(
+            np.empty_like(w if len(of_w) else w[:0]) if chosen else of_w[:1].reshape(-1, w.shape[1])
+            for w, chosen, of_w in zip(self._ws, merges, of_ws_parts, strict=True)
+        )
+        of_biases = tuple(np.empty((shards, *bias.shape), np.float32) for bias in self._biases)
+        of_as, of_bs = (tuple(parts(own.shape) for own in s) for s in (self._a_s, self._b_s))
+        of_merged = tuple(
+            parts((len(a), *w.T.shape)) if chosen else _NOTHING
+            for a, w, chosen in zip(self._a_s, self._ws, merges, strict=True)
+        )
+        found = []
+        for of_w, of_bias, *of_own in zip(of_ws, of_biases, of_as, of_bs, strict=True):
+            owns = (of[: len(of) - shards + 1] if len(of) else None for of in of_own)
+            arrays = (of_w if len(of_w) else None, of_bias[0], *owns)
+            found.append(tuple(None if of is None else torch.from_numpy(of) for of in arrays))
+        return _Gradients(of_ws, of_ws_parts, of_merged, of_biases, of_as, of_bs, found)
 
 
 class _Stack(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, groups: DomainGroups, p: float, *tensors: Tensor) -> Tensor:
-        ctx.passed = stack_forward(x, _layers(tensors), groups, p)
+        ctx.stack = Stack(_layers(tensors), list(ctx.needs_input_grad[3::4]))
+        ctx.passed = ctx.stack.forward(x, groups, p)
         y = torch.from_numpy(ctx.passed.ys[-1])
         ctx.save_for_backward(y, *tensors)
         return y
@@ -180,8 +223,7 @@ class _Stack(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         _ = ctx.saved_tensors  # says if a tensor was changed in place since
         last = grad.clone(memory_format=torch.contiguous_format).numpy()
-        trained = list(ctx.needs_input_grad[3::4])
-        of_x, of_layers = stack_backward(ctx.passed, trained, last)
+        of_x, of_layers = ctx.stack.backward(ctx.passed, last)
         return (of_x, None, None, *(gradient for layer in of_layers for gradient in layer))
 
 

@@ -17,7 +17,7 @@ from mlorakit.kernels.groups import DomainGroups, group_rows
 from mlorakit.kernels.stack import StackLayer, dense_stack, dense_stack_reference
 
 KINDS = ("plain", "control", "low-rank", "merged")
-MERGED_COST = {"low-rank": math.inf, "merged": 0.0}  # never, always
+MERGED_COST = {"low-rank": math.inf, "merged": -math.inf}  # never, always
 KEYS = np.array([[7, 1 << 31], [0xFFFFFFFF, 5], [123456789, 42]], np.uint32)
 
 
@@ -130,9 +130,10 @@ def test_layers_of_different_kinds_follow_one_another() -> None:
 
 
 def test_a_layer_is_merged_where_that_costs_less() -> None:
-    layer = random_layers("low-rank", [16, 16], 2, 1)[0]  # 2 * 2 * 256 against 32 per row
-    assert not layer.merges(32)
-    assert layer.merges(33)
+    layer = random_layers("low-rank", [16, 16], 2, 4)[0]  # 5.5 * 2 * 256 against 32 per row
+    assert not layer.merges(88)
+    assert layer.merges(89)
+    assert not random_layers("low-rank", [16, 16], 2, 1)[0].merges(89)  # of fewer ranks
     assert not random_layers("control", [16, 16], 2, 1)[0].merges(10**6)
     assert not random_layers("plain", [16, 16], 2, 1)[0].merges(10**6)
 
