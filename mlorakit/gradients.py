@@ -31,8 +31,9 @@ def loss_and_gradients(model: Backbone) -> Callable[[Rows], Tensor | float]:
 
     Returns:
         A function of rows sorted by domain. It puts the gradient of each trained parameter into the
-        parameter's `grad`, which was None. The loss has no gradient: a number, or, where a number
-        would have to be waited for, a scalar on the device of the batch.
+        parameter's `grad`, which was None, perhaps in the memory of the gradient before. The loss
+        has no gradient: a number, or, where a number would have to be waited for, a scalar on the
+        device of the batch.
     """
     stacked = model.mlp.stacked() if type(model).forward is Backbone.forward else None
     if stacked is not None and runs_compiled(model.head.weight):
@@ -56,7 +57,8 @@ class _ByHand:
 
     def __init__(self, model: Backbone, layers: list[StackLayer], p: float) -> None:
         self.model, self.layers, self.p = model, layers, p
-        self.stack = Stack(layers, [layer.weight.requires_grad for layer in layers])
+        trained = [layer.weight.requires_grad for layer in layers]
+        self.stack = Stack(layers, trained, overwrites=True)
         self.head = model.head.weight, model.bias
         self.linear, self.offsets = model.linear_table()
         # The embeddings' table, unless they are made of more than its rows.

@@ -19,7 +19,7 @@ PART = 1 << 12
 """Values that a thread takes at a time."""
 
 FEW = 1 << 16
-"""Values up to which one thread takes all: to wake another costs about the time of half of them."""
+"""Values up to which one thread takes all, since to wake another costs as much."""
 
 
 class Adam(torch.optim.Adam):

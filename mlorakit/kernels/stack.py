@@ -119,10 +119,12 @@ class Stack:
         layers: first to last. Their tensors' memory is read in each pass, so that weights that
             change in place are seen.
         trained: whether each layer's shared weight is; else it gets no gradient.
+        overwrites: whether a backward pass puts its gradients where the one before did, which
+            spares the time to lay them out anew.
     """
 
-    def __init__(self, layers: list[StackLayer], trained: list[bool]) -> None:
-        self._layers, self._trained = layers, trained
+    def __init__(self, layers: list[StackLayer], trained: list[bool], overwrites: bool) -> None:
+        self._layers, self._trained, self._overwrites = layers, trained, overwrites
         self._ws = tuple(array_of(layer.weight.contiguous()) for layer in layers)
         self._biases = tuple(array_of(layer.bias) for layer in layers)
         self._a_s, self._b_s = (
@@ -162,14 +164,15 @@ class Stack:
             last: gradient of its result; changed.
 
         Returns:
-            That of x, and those of each layer's weight, bias, a and b, in memory that the next
-            backward pass overwrites.
+            That of x, and those of each layer's weight, bias, a and b.
         """
         x, ends, merged, downs, ys, scale = passed
         shards, merges, of_x = dense.shards_of(len(x)), self._merges_of(len(x)), np.empty_like(x)
-        if (shards, merges) not in self._gradients:
-            self._gradients[shards, merges] = self._make_gradients(shards, merges)
-        gradients = self._gradients[shards, merges]
+        gradients = self._gradients.get((shards, merges))
+        if gradients is None:
+            gradients = self._make_gradients(shards, merges)
+            if self._overwrites:
+                self._gradients[shards, merges] = gradients
         dense.backward(
             sgemm_address(), shards, x, self._ws, ends, self._a_s, self._b_s, merged, downs,
             tuple(map(np.empty_like, downs)), ys, scale, (*map(np.empty_like, ys[:-1]), last),
@@ -213,7 +216,8 @@ class Stack:
 class _Stack(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, groups: DomainGroups, p: float, *tensors: Tensor) -> Tensor:
-        ctx.stack = Stack(_layers(tensors), list(ctx.needs_input_grad[3::4]))
+        trained = list(ctx.needs_input_grad[3::4])
+        ctx.stack = Stack(_layers(tensors), trained, overwrites=False)
         ctx.passed = ctx.stack.forward(x, groups, p)
         y = torch.from_numpy(ctx.passed.ys[-1])
         ctx.save_for_backward(y, *tensors)

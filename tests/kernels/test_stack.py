@@ -224,6 +224,21 @@ def _scattered(x: Tensor) -> Tensor:
     return out.requires_grad_()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_losses_of_one_pass_have_gradients_of_their_own(kind: str) -> None:
+    groups, x = groups_of([7, 9]), inputs(16, 6)
+    layers = random_layers(kind, [6, 9, 4], 2, 3)
+    with with_keys(kind):
+        out = dense_stack(x, layers, groups, 0.0)
+        weights = leaves(x, layers)
+        first = torch.autograd.grad(out.sum(), weights, retain_graph=True)
+        kept = [gradient.clone() for gradient in first]
+        second = torch.autograd.grad(3 * out.sum(), weights)
+    for one, copy, three in zip(first, kept, second, strict=True):
+        assert torch.equal(one, copy)
+        torch.testing.assert_close(three, 3 * copy)
+
+
 def test_the_upstream_gradient_is_left_as_it_is_and_may_share_its_memory() -> None:
     (layer,) = random_layers("plain", [4, 5], 1, 1)
     out = dense_stack(inputs(8, 4), [layer], groups_of([8]), 0.0)
