@@ -10,9 +10,8 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-from numba import types
-from numba.extending import intrinsic
 
+from mlorakit.kernels.compiled import values_at
 from mlorakit.kernels.jit import parallel, serial
 
 PART = 1 << 12
@@ -108,23 +107,6 @@ class Adam(torch.optim.Adam):
         self._states[row], self._places[row] = tensors[1:], p.data_ptr()
 
 
-@intrinsic
-def _pointer(typing, address):  # type: ignore[no-untyped-def]
-    """An address as a pointer to float32 values, for compiled code."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        pointer = context.get_value_type(signature.return_type)
-        return builder.inttoptr(arguments[0], pointer)
-
-    return types.CPointer(types.float32)(types.int64), generate
-
-
-@serial
-def _values(address, start, stop):  # type: ignore[no-untyped-def]
-    """Those from start to stop of the float32 values at an address."""
-    return numba.carray(_pointer(address + 4 * start), (stop - start,))
-
-
 @serial
 def _adam(grad, p, m, v, size, root, decay, betas, rests, eps):  # type: ignore[no-untyped-def]
     for i in range(p.size):
@@ -147,7 +129,7 @@ def _start(grads, table, settings):  # type: ignore[no-untyped-def]
     end = 0
     for i in range(grads.size):
         if grads[i] != 0:
-            step = _values(table[i, 3], 0, 1)
+            step = values_at(table[i, 3], 0, 1)
             step[0] += 1
             rate, _, beta1, beta2, _ = settings[table[i, 5]]
             sizes[i] = rate / (1 - beta1 ** step[0])
@@ -169,10 +151,10 @@ def _step_part(first, last, grads, table, settings, ends, sizes, roots):  # type
             # The differences from 1 are taken before rounding, else v is off by 1e-5 of itself.
             betas, rests = (real(beta1), real(beta2)), (real(1 - beta1), real(1 - beta2))
             _adam(
-                _values(grads[i], start, stop),
-                _values(table[i, 0], start, stop),
-                _values(table[i, 1], start, stop),
-                _values(table[i, 2], start, stop),
+                values_at(grads[i], start, stop),
+                values_at(table[i, 0], start, stop),
+                values_at(table[i, 1], start, stop),
+                values_at(table[i, 2], start, stop),
                 sizes[i], roots[i], real(decay), betas, rests, real(eps),
             )  # fmt: skip
 

@@ -2,7 +2,8 @@
 
 A compiled loop that hands out parts of a batch to threads needs a product that stays on its
 thread. Intel's processors get MKL's, which PyTorch's CPU library carries; elsewhere, where MKL
-leaves AVX-512 unused, and where PyTorch carries none, it is the one of SciPy.
+leaves AVX-512 unused, and where PyTorch carries none, small products are those of `tiles` and the
+others SciPy's.
 """
 
 import ctypes
@@ -19,6 +20,8 @@ from numba.extending import intrinsic
 from scipy.linalg import cython_blas
 from threadpoolctl import ThreadpoolController
 
+from mlorakit.kernels import tiles
+
 _FORTRAN = b"void (char *, char *, int *, int *, int *"  # how the name of SciPy's capsule begins
 
 
@@ -34,7 +37,9 @@ def sgemm_address() -> int:
     """Where `sgemm` of the Fortran interface lies in memory."""
     ThreadpoolController().select(internal_api="openblas").limit(limits=1)
     found = _of_torch() if is_intel() else None
-    return found or _of_scipy()
+    if found:
+        return found
+    return tiles.compiled_sgemm(_of_scipy()) if tiles.FUSED else _of_scipy()
 
 
 def _of_torch() -> int | None:

@@ -8,9 +8,11 @@ modules that call them.
 
 from typing import Any
 
+import numba
 import numpy as np
 import torch
-from numba import uint32
+from numba import types, uint32
+from numba.extending import intrinsic
 from torch import Tensor
 
 from mlorakit.kernels.jit import inlined, serial
@@ -24,6 +26,23 @@ def runs_compiled(x: Tensor) -> bool:
 def array_of(x: Tensor) -> Any:
     """The values of a CPU tensor as a NumPy array on the same memory."""
     return x.detach().numpy()
+
+
+@intrinsic
+def _pointer(typing, address):  # type: ignore[no-untyped-def]
+    """An address as a pointer to float32 values, for compiled code."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        pointer = context.get_value_type(signature.return_type)
+        return builder.inttoptr(arguments[0], pointer)
+
+    return types.CPointer(types.float32)(types.int64), generate
+
+
+@serial
+def values_at(address, start, stop):  # type: ignore[no-untyped-def]
+    """Those from start to stop of the float32 values at an address."""
+    return numba.carray(_pointer(address + 4 * start), (stop - start,))
 
 
 @inlined

@@ -43,8 +43,15 @@ numba.config.CACHE_LOCATOR_CLASSES = ",".join(
 
 # Sums may be taken in another order than written, the same in every run; numbers may be NaN, so
 # that a fit that diverges is seen to.
-_FASTMATH = {"reassoc", "nsz", "arcp", "contract"}
-_njit = partial(numba.njit, cache=True, fastmath=_FASTMATH, error_model="numpy", nogil=True)
+OPTIONS = {
+    "cache": True,
+    "fastmath": {"reassoc", "nsz", "arcp", "contract"},
+    "error_model": "numpy",
+    "nogil": True,
+}
+"""Of whatever is compiled."""
+
+_njit = partial(numba.njit, **OPTIONS)
 
 serial = _njit()
 """Compiles a loop of one thread."""

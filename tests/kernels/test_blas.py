@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import cython_blas
 from threadpoolctl import threadpool_info
 
-from mlorakit.kernels import blas
+from mlorakit.kernels import blas, tiles
 from mlorakit.kernels.products import times_transposed
 
 
@@ -31,18 +31,24 @@ def test_the_libraries_agree() -> None:
 
 
 @pytest.mark.usefixtures("searched_anew")
-def test_intels_processors_get_torchs_and_others_scipys(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fused", [True, False])
+def test_intels_processors_get_torchs_and_others_scipys(
+    monkeypatch: pytest.MonkeyPatch, fused: bool
+) -> None:
     found = {}
+    monkeypatch.setattr(tiles, "FUSED", fused)
     for intel in (True, False):
         blas.sgemm_address.cache_clear()
         monkeypatch.setattr(blas, "is_intel", lambda intel=intel: intel)
         found[intel] = blas.sgemm_address()
-    assert found == {True: blas._of_torch() or blas._of_scipy(), False: blas._of_scipy()}
+    scipys = tiles.compiled_sgemm(blas._of_scipy()) if fused else blas._of_scipy()
+    assert found == {True: blas._of_torch() or scipys, False: scipys}
 
 
 @pytest.mark.usefixtures("searched_anew")
 def test_without_mkl_torch_carries_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blas, "is_intel", lambda: True)
+    monkeypatch.setattr(tiles, "FUSED", False)
     monkeypatch.setattr(blas.torch.backends.mkl, "is_available", lambda: False)
     assert blas._of_torch() is None
     assert blas.sgemm_address() == blas._of_scipy()

@@ -8,12 +8,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mlorakit.kernels import blas
+from mlorakit.kernels import blas, tiles
 from mlorakit.kernels.products import times, times_transposed, transposed_times
 
 Array = NDArray[np.float32]
-LIBRARIES = [blas._of_scipy()] + [blas._of_torch()] * (blas._of_torch() is not None)
-EVERY = pytest.mark.parametrize("function", LIBRARIES, ids=["scipy", "torch"][: len(LIBRARIES)])
+FUNCTIONS = {
+    "scipy": blas._of_scipy(),
+    "torch": blas._of_torch(),
+    "tiles": tiles.compiled_sgemm(blas._of_scipy()),
+}
+FOUND = {name: function for name, function in FUNCTIONS.items() if function is not None}
+EVERY = pytest.mark.parametrize("function", FOUND.values(), ids=FOUND)
 Size = st.integers(1, 40)
 
 
@@ -46,6 +51,10 @@ def test_by_hand(function: int) -> None:
 @example(m=1, k=1, n=1)
 @example(m=512, k=24, n=256)
 @example(m=512, k=256, n=1)
+@example(m=49, k=75, n=21)  # tiles of every height, rests of rows, columns and sums
+@example(m=3, k=64, n=4)
+@example(m=72, k=128, n=57)
+@example(m=512, k=128, n=256)  # too large for tiles
 def test_they_are_numpys(function: int, m: int, k: int, n: int) -> None:
     random = np.random.default_rng(0)
 
