@@ -27,7 +27,7 @@ from benchmarks.cost_pages import lora_page
 from benchmarks.data import random_split
 from benchmarks.peers import PeerMissingError, require
 from benchmarks.timing import seconds, torch_threads
-from mlorakit.data.batches import epoch_batches
+from mlorakit.data.batches import epoch_order
 from mlorakit.kernels.dropout import dropout
 from mlorakit.kernels.grouped_lora import grouped_lora_reference
 from mlorakit.kernels.groups import DomainGroups
@@ -68,7 +68,7 @@ class Sides:
     def batches(self) -> Iterator[DomainGroups]:
         """The groups of a round's batches."""
         order = torch.Generator().manual_seed(1)
-        for batch in epoch_batches(self.split, self.rows, "mixed", order):
+        for batch in epoch_order(self.split, self.rows, "mixed", order).batches(self.split):
             yield batch.groups
 
     def ours(self, groups: DomainGroups) -> Tensor:

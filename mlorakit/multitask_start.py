@@ -12,6 +12,7 @@ from mlorakit.models.lt4rec import LT4REC, Mask
 from mlorakit.models.multitask import PLE, MMoE
 from mlorakit.prune_cells import run_prune
 from mlorakit.released_masks import chosen_path, read_released_mask
+from mlorakit.runtime import initial_draws
 from mlorakit.selection import (
     MissingTicketsError,
     missing_tickets,
@@ -63,18 +64,17 @@ def make_start(
         DataError: a mask in the released layout cannot be read.
     """
     # Far from every seed that tickets start from.
-    torch.manual_seed(seed if config.protocol == "described" else seed + 1_000_000_007)
-    model: nn.Module
-    if config.method in _EXPERTS:
-        model = _EXPERTS[config.method](
-            data.fields,
-            data.tables,
-            config.embedding_size,
-            config.expert_hidden,
-            average_padding=config.protocol == "released",
-        )
-        return model.to(data.train.click.device), dict.fromkeys(TASKS)
-    network = make_network(config, data)
+    with initial_draws(seed if config.protocol == "described" else seed + 1_000_000_007):
+        if config.method in _EXPERTS:
+            model = _EXPERTS[config.method](
+                data.fields,
+                data.tables,
+                config.embedding_size,
+                config.expert_hidden,
+                average_padding=config.protocol == "released",
+            )
+            return model.to(data.train.click.device), dict.fromkeys(TASKS)
+        network = make_network(config, data)
     if config.method == "hard":
         return network, dict.fromkeys(TASKS)
     if config.masks:

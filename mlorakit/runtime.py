@@ -3,9 +3,14 @@
 import ctypes
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numba
 import torch
+
+_DRAWING = threading.RLock()
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
@@ -30,6 +35,7 @@ def prepare(device: str, threads: int) -> torch.device:
             )
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is repeatable with it
         torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # PyTorch's own operations are left the small ones, which one thread does as fast as several.
     # In this order: when Numba starts its threads, it sets the number that PyTorch reads.
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
@@ -39,6 +45,34 @@ def prepare(device: str, threads: int) -> torch.device:
     torch.set_flush_denormal(True)
     _keep_freed_memory()
     return torch.device(device)
+
+
+@contextmanager
+def on_stream(stream: torch.cuda.Stream | None) -> Iterator[None]:
+    """Work on a GPU in a stream, after what was asked of the current one, which waits for it.
+
+    Args:
+        stream: None on a CPU, where nothing is different.
+    """
+    if stream is None:
+        yield
+        return
+    outer = torch.cuda.current_stream(stream.device)
+    stream.wait_stream(outer)
+    with torch.cuda.stream(stream):
+        yield
+    outer.wait_stream(stream)
+
+
+@contextmanager
+def initial_draws(seed: int) -> Iterator[None]:
+    """Draw from PyTorch's global generator, which starts from a seed, in one thread at a time.
+
+    The initial values of PyTorch's modules come from there.
+    """
+    with _DRAWING:
+        torch.manual_seed(seed)
+        yield
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

@@ -4,19 +4,25 @@ Results do not depend on the number of threads, and a fit that goes on from its 
 the bits of one that was never interrupted. So seeds are trained in processes of one thread each,
 which leave their finished state on disk, and then taken up from there: the same code, the same
 results, and a machine that is used better than by several threads in one small step.
+
+On a GPU a step leaves most of the processors idle, and seeds are trained by threads of one process,
+each in a stream of its own.
 """
 
 import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
 import numba
 import torch
+
+from mlorakit.runtime import on_stream
 
 Result = TypeVar("Result")
 Work = Callable[[Any, Any, int, bool], Result]
@@ -24,6 +30,9 @@ Work = Callable[[Any, Any, int, bool], Result]
 
 _FEWEST_ROWS = 50_000
 """Training rows below which a process takes longer to start than to train."""
+
+_MOST_STREAMS = 8
+"""Seeds on a GPU at a time; beyond it their steps wait for each other."""
 
 _SECONDS_BETWEEN_LOOKS = 2
 
@@ -40,9 +49,11 @@ def each_seed(work: Work[Result], config: Any, data: Any) -> list[Result]:
     Returns:
         A result per seed, in the order of the config's.
     """
+    if config.device != "cpu" and torch.cuda.is_available():
+        with ThreadPoolExecutor(min(_MOST_STREAMS, len(config.seeds))) as threads:
+            return list(threads.map(partial(_in_stream, work, config, data), config.seeds))
     workers = min(config.threads, numba.config.NUMBA_NUM_THREADS, len(config.seeds))
-    on_gpu = config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
-    if workers > 1 and len(data.train) >= _FEWEST_ROWS and not on_gpu:
+    if workers > 1 and len(data.train) >= _FEWEST_ROWS:
         alone = replace(config, threads=1)
         pool = ProcessPoolExecutor(workers, get_context("spawn"), _end_with, (os.getpid(),))
         with pool:
@@ -54,6 +65,11 @@ def each_seed(work: Work[Result], config: Any, data: Any) -> list[Result]:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     return [work(config, data, seed, False) for seed in config.seeds]
+
+
+def _in_stream(work: Work[Result], config: Any, data: Any, seed: int) -> Result:
+    with on_stream(torch.cuda.Stream()):
+        return work(config, data, seed, False)
 
 
 def _ahead(work: Work[Any], config: Any, data: Any, seed: int) -> None:

@@ -18,7 +18,7 @@ from mlorakit.data.splits import SPLITS
 from mlorakit.data.tasks import TaskData, TaskRows
 from mlorakit.models.lt4rec import LT4REC
 from mlorakit.provenance import digest
-from mlorakit.runtime import prepare
+from mlorakit.runtime import initial_draws, prepare
 from mlorakit.task_config import TaskTrainConfig
 from mlorakit.task_scores import TaskScores
 from mlorakit.task_training import TaskFitSettings
@@ -69,8 +69,8 @@ def make_network(config: TaskTrainConfig, data: TaskData) -> LT4REC:
 
 def theta_0(config: TaskTrainConfig, data: TaskData, seed: int) -> LT4REC:
     """LT4REC's network with a seed's initial weights, the same for both tasks."""
-    torch.manual_seed(seed)
-    return make_network(config, data)
+    with initial_draws(seed):
+        return make_network(config, data)
 
 
 def unfinished_folder(config: TaskTrainConfig, data: TaskData, seed: int, start: str = "") -> Path:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mlorakit.cells import make_model
-from mlorakit.data.batches import epoch_batches
+from mlorakit.data.batches import epoch_order
 from mlorakit.data.dataset import MultiDomainData, Pooled, Rows
 from mlorakit.gradients import by_autograd, loss_and_gradients
 from mlorakit.kernels.groups import group_rows
@@ -19,7 +19,7 @@ from mlorakit.train_config import TrainConfig
 
 def batch_of(data: MultiDomainData, size: int = 200) -> Rows:
     order = torch.Generator().manual_seed(1)
-    return next(epoch_batches(data.train, size, "mixed", order))
+    return next(epoch_order(data.train, size, "mixed", order).batches(data.train))
 
 
 def model_of(data: MultiDomainData, **options: object) -> Backbone:

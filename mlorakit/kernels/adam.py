@@ -38,6 +38,9 @@ class Adam(torch.optim.Adam):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        # Lets a step be recorded in a graph of kernels; the number of steps lies on the GPU anyhow.
+        group["capturable"] = all(p.is_cuda for p in group["params"])
         self._make_table()
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from mlorakit.kernels.blas import sgemm_address
 from mlorakit.kernels.compiled import array_of, runs_compiled
 from mlorakit.kernels.jit import parallel, serial
 from mlorakit.kernels.lanes import LANES, blocks_and_shards, from_lanes, to_lanes
-from mlorakit.kernels.pairs import pairs
+from mlorakit.kernels.pairs import of_pairs
 from mlorakit.kernels.products import times, times_transposed, transposed_times
 from mlorakit.kernels.sums import clear
 
@@ -31,8 +31,8 @@ def bilinear_interactions(e: Tensor, weight: Tensor) -> Tensor:
     Returns:
         Tensor of shape (B, P, K).
     """
-    first, second = pairs(e.shape[1])
-    return torch.einsum("bpk,pkl->bpl", e[:, first], weight) * e[:, second]
+    first, second = of_pairs(e)
+    return torch.einsum("bpk,pkl->bpl", first, weight) * second
 
 
 def bilinear_reference(e: Tensor, share: Tensor, weight: Tensor) -> Tensor:

@@ -2,14 +2,16 @@
 
 `torch.nn.functional.dropout` draws one double per element on a CPU and takes most of a training
 step there (pytorch/pytorch#138199). A hash needs no memory: one pass draws, drops and scales, and
-the backward pass draws the same again. A GPU keeps PyTorch's own.
+the backward pass draws the same again. A GPU draws its masks from PyTorch's generators.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,10 +21,23 @@ from mlorakit.kernels.compiled import array_of
 Key = NDArray[np.uint32]
 """Two numbers that decide a mask."""
 
+_generator: ContextVar[torch.Generator | None] = ContextVar("_generator", default=None)
+
+
+@contextmanager
+def drawn_from(generator: torch.Generator) -> Iterator[None]:
+    """Dropout on the generator's device draws from it in this thread, not from the global one."""
+    token = _generator.set(generator)
+    try:
+        yield
+    finally:
+        _generator.reset(token)
+
 
 def draw_keys(count: int) -> NDArray[np.uint32]:
-    """Keys of several masks from the CPU's global generator, (count, 2)."""
-    return torch.randint(1 << 32, (count, 2)).numpy().astype(np.uint32)
+    """Keys of several masks from the CPU's generator, see `drawn_from`, (count, 2)."""
+    drawn = torch.randint(1 << 32, (count, 2), generator=_generator.get())
+    return drawn.numpy().astype(np.uint32)
 
 
 def threshold_and_scale(p: float) -> tuple[np.uint32, np.float32]:
@@ -97,4 +112,7 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     """
     if not training or p == 0:
         return x
-    return F.dropout(x, p) if x.device.type != "cpu" else _Dropout.apply(x, p)
+    if x.device.type == "cpu":
+        return _Dropout.apply(x, p)
+    keep = torch.empty_like(x).bernoulli_(1 - p, generator=_generator.get())
+    return x * keep.mul_(1 / (1 - p))

@@ -14,7 +14,7 @@ from mlorakit.kernels import per_domain
 from mlorakit.kernels.blas import sgemm_address
 from mlorakit.kernels.compiled import array_of, runs_compiled
 from mlorakit.kernels.groups import DomainGroups
-from mlorakit.kernels.lookup import lookup
+from mlorakit.kernels.lookup import lookup_domains
 
 
 def grouped_lora_reference(x: Tensor, a: Tensor | None, b: Tensor, groups: DomainGroups) -> Tensor:
@@ -41,7 +41,7 @@ def grouped_lora(x: Tensor, a: Tensor | None, b: Tensor, groups: DomainGroups) -
         Tensor of shape (B, n_out).
     """
     if a is None:
-        return lookup(b[:, -1], groups.domain)
+        return lookup_domains(b[:, -1], groups)
     if runs_compiled(x):
         return _LowRank.apply(x, a, b, groups)
     return _side_by_side(x, a, b, groups)

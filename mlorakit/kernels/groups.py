@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -35,7 +34,8 @@ class DomainGroups:
     @cached_property
     def own(self) -> Tensor:
         """Float tensor of shape (B, D): 1 at each row's domain, 0 elsewhere."""
-        return F.one_hot(self.domain, self.n_domains).to(torch.float32)
+        domains = torch.arange(self.n_domains, device=self.domain.device)
+        return (self.domain.unsqueeze(1) == domains).to(torch.float32)
 
 
 def group_rows(domain: Tensor, n_domains: int) -> tuple[Tensor, DomainGroups]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mlorakit.kernels import compiled
 from mlorakit.kernels.compiled import array_of
+from mlorakit.kernels.groups import DomainGroups
 
 
 class _Lookup(torch.autograd.Function):
@@ -73,3 +74,19 @@ def lookup(table: Tensor, ids: Tensor, offsets: Tensor | None = None) -> Tensor:
         return _Lookup.apply(table, ids.contiguous(), offsets)
     flat = ids.reshape(-1, 1).contiguous()
     return _Lookup.apply(table, flat, ids.new_zeros(1)).view(*ids.shape, table.shape[1])
+
+
+def lookup_domains(table: Tensor, groups: DomainGroups) -> Tensor:
+    """The table's row of each row's own domain.
+
+    Args:
+        table: of shape (D, K).
+        groups: of a batch of B rows.
+
+    Returns:
+        Tensor of shape (B, K).
+    """
+    if table.device.type == "cpu":
+        return lookup(table, groups.domain)
+    # The gradient of a lookup is a sort and more on a GPU; this product's is a product.
+    return groups.own.to(table.dtype) @ table

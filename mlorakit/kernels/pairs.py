@@ -4,6 +4,7 @@ The pairs (f, g) with f < g are in order of f, then of g. Arrays of the compiled
 and C-contiguous; what ends in L is a block, see `lanes`, with L = LANES.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,34 @@ def pairs(n_fields: int) -> tuple[list[int], list[int]]:
     return first, second
 
 
+def of_pairs(e: Tensor) -> tuple[Tensor, Tensor]:
+    """The first field of every pair, and the second.
+
+    Args:
+        e: of shape (B, F, K).
+
+    Returns:
+        Two tensors of shape (B, P, K).
+    """
+    if e.device.type == "cpu":
+        first, second = pairs(e.shape[1])
+        return e[:, first], e[:, second]
+    # The gradient of an indexed tensor is a sort and more on a GPU; this product's is a product.
+    chosen = _members(e.shape[1], e.dtype, e.device)
+    return chosen[0] @ e, chosen[1] @ e
+
+
+@cache
+def _members(n_fields: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """1 where a pair's first, or second, field is the one, else 0; of shape (2, P, F)."""
+    rows = torch.eye(n_fields, dtype=dtype)
+    return torch.stack([rows[fields] for fields in pairs(n_fields)]).to(device)
+
+
 def inner_products_reference(e: Tensor) -> Tensor:
     """The plain form of `inner_products`."""
-    first, second = pairs(e.shape[1])
-    return (e[:, first] * e[:, second]).sum(2)
+    first, second = of_pairs(e)
+    return (first * second).sum(2)
 
 
 def inner_products(e: Tensor) -> Tensor:

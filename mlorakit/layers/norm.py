@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mlorakit.kernels.groups import DomainGroups
-from mlorakit.kernels.lookup import lookup
+from mlorakit.kernels.lookup import lookup_domains
 from mlorakit.layers.domain import one_domain
 
 _EPSILON = 1e-3
@@ -49,7 +49,7 @@ class Standardize(nn.Module):
         moves = self.training and not self.frozen
         mean, variance = self._of_batch(x, groups) if moves else (self.mean, self.variance)
         scale = (variance + _EPSILON).rsqrt()
-        return (x - lookup(mean, groups.domain)) * lookup(scale, groups.domain)
+        return (x - lookup_domains(mean, groups)) * lookup_domains(scale, groups)
 
     def _of_batch(self, x: Tensor, groups: DomainGroups) -> tuple[Tensor, Tensor]:
         """Mean and variance of each domain, (D, width); moves the running ones."""
@@ -57,7 +57,7 @@ class Standardize(nn.Module):
         rows = torch.diff(groups.ends, prepend=groups.ends.new_zeros(1)).unsqueeze(1)
         several = rows > 1
         mean = own @ x / rows.clamp_min(1)
-        squares = own @ (x - lookup(mean, groups.domain)).square()
+        squares = own @ (x - lookup_domains(mean, groups)).square()
         with torch.no_grad():
             self.updates += several
             rate = several / self.updates.clamp(1, _MEMORY)
@@ -110,8 +110,8 @@ class PartitionedNorm(nn.Module):
 
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, width), rows sorted by domain and none of them padding, to (B, width)."""
-        scale = lookup(self.shared_scale * self.scale, groups.domain)
-        shift = lookup(self.shared_shift + self.shift, groups.domain)
+        scale = lookup_domains(self.shared_scale * self.scale, groups)
+        shift = lookup_domains(self.shared_shift + self.shift, groups)
         return torch.addcmul(shift, self.standardize(x, groups), scale)
 
     def of_domain(self, domain: int) -> BatchNorm:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from mlorakit.layers.mlp import Dense, DomainLoRA, lora_rank
@@ -11,6 +10,7 @@ from mlorakit.layers.norm import make_norm
 from mlorakit.models.backbone import Backbone
 from mlorakit.models.deep import DCN, NFM, PNN, WDL, AutoInt, FiBiNET, MLPNet
 from mlorakit.models.factorization import DeepFM, XDeepFM
+from mlorakit.runtime import initial_draws
 
 BACKBONES: dict[str, type[Backbone]] = {
     "mlp": MLPNet,
@@ -117,16 +117,16 @@ def build_model(
         own = (rank or lora_rank(n_out, alpha)) if variant == "mlora" else 0
         return DomainLoRA(n_in, n_out, n_domains, own, dropout, dropout_on_shared=released)
 
-    torch.manual_seed(seed)
-    model = BACKBONES[backbone](
-        field_sizes,
-        embedding_size,
-        hidden,
-        partial(Dense, p=dropout) if variant == "base" else adapted,
-        _RELEASED_MLORA_STD if released and variant != "base" else _BASE_STD,
-    )
-    for layer in model.adapted_layers():
-        layer.reset_adapters()
+    with initial_draws(seed):
+        model = BACKBONES[backbone](
+            field_sizes,
+            embedding_size,
+            hidden,
+            partial(Dense, p=dropout) if variant == "base" else adapted,
+            _RELEASED_MLORA_STD if released and variant != "base" else _BASE_STD,
+        )
+        for layer in model.adapted_layers():
+            layer.reset_adapters()
     # What follows draws nothing, so that shared weights do not depend on it.
     model.input_norm = make_norm(norm, model.mlp_width(), n_domains)
     if vectors:

@@ -31,6 +31,9 @@ class Backbone(nn.Module):
     has_linear = True
     """Whether a linear model of the ids, starting at zero, is added to the logit."""
 
+    recordable = True
+    """Whether a training step never waits for a GPU, so that a graph of its kernels can be made."""
+
     def __init__(
         self,
         field_sizes: tuple[int, ...],

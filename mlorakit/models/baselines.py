@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mlorakit.models.backbone import Backbone
@@ -17,6 +16,7 @@ from mlorakit.models.baselines_networks import (
     SharedBottom,
     mlp_with_shared_lora,
 )
+from mlorakit.runtime import initial_draws
 
 BASELINES: dict[str, Callable[[tuple[int, ...], int, int, BaselineSettings], Backbone]] = {
     "shared_bottom": SharedBottom,
@@ -128,8 +128,8 @@ def build_baseline(
     """
     if name not in BASELINES:
         raise ValueError(f"Unknown baseline {name!r}; it is one of {', '.join(BASELINES)}.")
-    torch.manual_seed(seed)
-    model = BASELINES[name](field_sizes, n_domains, embedding_size, settings)
+    with initial_draws(seed):
+        model = BASELINES[name](field_sizes, n_domains, embedding_size, settings)
     if vectors:
         model.take_vectors(field_sizes, vectors, train_vectors)
     return model

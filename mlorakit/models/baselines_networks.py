@@ -66,6 +66,7 @@ class MultiDomainModel(Backbone):
     """
 
     has_linear = False
+    recordable = False  # products of each domain wait for where its rows end
     needs: tuple[str, ...] = ()
     """Settings that must be at least 1."""
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mlorakit.data.batches import epoch_batches, evaluation_batches
+from mlorakit.data.batches import epoch_order, evaluation_batches
 from mlorakit.data.dataset import Rows
 from mlorakit.kernels.groups import group_rows
 
@@ -23,7 +23,7 @@ ROWS = rows_of(30, 0, 7, 63)
 
 
 def batches_of(rows: Rows, order: str, size: int = 16, seed: int = 1) -> list[Rows]:
-    return list(epoch_batches(rows, size, order, torch.Generator().manual_seed(seed)))
+    return list(epoch_order(rows, size, order, torch.Generator().manual_seed(seed)).batches(rows))
 
 
 def numbers(batches: list[Rows]) -> list[int]:
@@ -97,8 +97,8 @@ def test_the_generator_alone_decides_the_batches(order: str) -> None:
 @ORDERS
 def test_the_second_epoch_of_a_generator_differs(order: str) -> None:
     generator = torch.Generator().manual_seed(1)
-    first = list(epoch_batches(ROWS, 16, order, generator))
-    assert numbers(first) != numbers(list(epoch_batches(ROWS, 16, order, generator)))
+    first = list(epoch_order(ROWS, 16, order, generator).batches(ROWS))
+    assert numbers(first) != numbers(list(epoch_order(ROWS, 16, order, generator).batches(ROWS)))
 
 
 @ORDERS
