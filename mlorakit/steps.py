@@ -132,7 +132,7 @@ class ReplayedSteps:
     def __init__(
         self, model: Backbone, optimizer: Adam, split: Rows, record: Recorder | None = None
     ) -> None:
-        self._model, self._optimizer, self._split = model, optimizer, split
+        self._optimizer = optimizer
         self._gradients = loss_and_gradients(model)
         device = split.ids.device
         self._generator = torch.Generator(device)
@@ -141,8 +141,10 @@ class ReplayedSteps:
         self._record = record or _Graphs(self._generator)
         self._replays: dict[tuple[int, int], Callable[[], None]] = {}  # by size and count
         self._taken: Counter[int] = Counter()  # by size
-        self._ids, self._label = torch.empty_like(split.ids), torch.empty_like(split.label)
-        self._domain = torch.empty_like(split.groups.domain)
+        # A batch's rows are gathered at once: ids, the label's bits, and the domain.
+        bits, domain = split.label.view(torch.int32), split.groups.domain.to(torch.int32)
+        self._all = torch.cat((split.ids, bits.unsqueeze(1), domain.unsqueeze(1)), 1)
+        self._rows = torch.empty_like(self._all)
         self._ends = split.groups.ends.new_empty(0, split.groups.n_domains)
         # Where the next step finds its batch, and the sum of the losses so far.
         self._number = torch.zeros(1, dtype=torch.int64, device=device)
@@ -161,10 +163,7 @@ class ReplayedSteps:
         """Put the epoch's batches where the steps read them."""
         if not len(self._ends):
             self._ends = torch.empty_like(order.ends, device=self._ends.device)
-        rows, split = order.rows.to(self._ids.device), self._split
-        torch.index_select(split.ids, 0, rows, out=self._ids)
-        torch.index_select(split.label, 0, rows, out=self._label)
-        torch.index_select(split.groups.domain, 0, rows, out=self._domain)
+        torch.index_select(self._all, 0, order.rows.to(self._all.device), out=self._rows)
         self._ends.copy_(order.ends)
         for counter in (self._number, self._start, self._total):
             counter.zero_()
@@ -187,12 +186,12 @@ class ReplayedSteps:
         """Steps on the next batches."""
         for _ in range(steps):
             rows = self._start + torch.arange(size, device=self._start.device)
-            ids, label, domain = (
-                x.index_select(0, rows) for x in (self._ids, self._label, self._domain)
-            )
+            found = self._rows.index_select(0, rows)
+            ids, label = found[:, :-2].contiguous(), found[:, -2].contiguous().view(torch.float32)
             ends = self._ends.index_select(0, self._number)[0]
+            groups = DomainGroups(found[:, -1].to(torch.int64), ends)
             self._optimizer.zero_grad()
-            loss = self._gradients(Rows(ids, label, DomainGroups(domain, ends)))
+            loss = self._gradients(Rows(ids, label, groups))
             self._total += _of_rows(loss, size)
             self._optimizer.step()
             self._start += size

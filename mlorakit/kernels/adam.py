@@ -53,9 +53,11 @@ class Adam(torch.optim.Adam):
             p.grad = None
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        compiled = all(p.is_cpu and p.dtype is torch.float32 for p in self._params)
-        if closure is not None or not compiled:
+        if closure is not None or any(p.dtype is not torch.float32 for p in self._params):
             return super().step(closure)
+        if not all(p.is_cpu for p in self._params):
+            self._step_in_parts()
+            return None
         addresses, kept = [], []
         for row, p in enumerate(self._params):
             grad = p.grad
@@ -76,6 +78,47 @@ class Adam(torch.optim.Adam):
         return None
 
     step.hooked = True  # type: ignore[attr-defined]  # else torch wraps it in 60 us of profiling
+
+    def _step_in_parts(self) -> None:
+        """PyTorch's kernel for a GPU, given the tensors in parts: it leaves 65,536 values of a
+        tensor to one block of threads, so that a few blocks would do all the work.
+        """
+        for group in self.param_groups:
+            trained = [p for p in group["params"] if p.grad is not None]
+            if not trained:
+                continue
+            states = [self._state_on_gpu(p) for p in trained]
+            torch._foreach_add_([state["step"] for state in states], 1)
+            values, grads, first, second = (
+                [part for x in tensors for part in x.detach().reshape(-1).split(PART)]
+                for tensors in (
+                    trained,
+                    [p.grad for p in trained],
+                    [state["exp_avg"] for state in states],
+                    [state["exp_avg_sq"] for state in states],
+                )
+            )
+            counts = [-(-p.numel() // PART) for p in trained]
+            steps = [
+                state["step"]
+                for state, count in zip(states, counts, strict=True)
+                for _ in range(count)
+            ]
+            beta1, beta2 = group["betas"]
+            torch._fused_adam_(
+                values, grads, first, second, [], steps,
+                lr=group["lr"], beta1=beta1, beta2=beta2, weight_decay=group["weight_decay"],
+                eps=group["eps"], amsgrad=False, maximize=False,
+            )  # fmt: skip
+
+    def _state_on_gpu(self, p: torch.nn.Parameter) -> dict[str, Any]:
+        """A parameter's state; made if it is not there."""
+        state = self.state[p]
+        if not state:
+            state["step"] = torch.zeros((), dtype=torch.float32, device=p.device)
+            state["exp_avg"] = torch.zeros_like(p, memory_format=torch.contiguous_format)
+            state["exp_avg_sq"] = torch.zeros_like(p, memory_format=torch.contiguous_format)
+        return state
 
     def _make_table(self) -> None:
         """What `_step` takes of each parameter; the addresses are entered with the first gradient,

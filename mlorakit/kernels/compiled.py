@@ -6,6 +6,7 @@ contiguous CPU tensors, see `array_of`. The wrappers, and the plain form of each
 modules that call them.
 """
 
+from importlib.util import find_spec
 from typing import Any
 
 import numba
@@ -21,6 +22,11 @@ from mlorakit.kernels.jit import inlined, serial
 def runs_compiled(x: Tensor) -> bool:
     """Whether compiled loops take a tensor: one of float32 on a CPU."""
     return x.device.type == "cpu" and x.dtype == torch.float32
+
+
+def runs_triton(x: Tensor) -> bool:
+    """Whether Triton's kernels take a tensor: one of float32 on a GPU, where Triton is there."""
+    return x.is_cuda and x.dtype == torch.float32 and find_spec("triton") is not None
 
 
 def array_of(x: Tensor) -> Any:

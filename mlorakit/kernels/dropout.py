@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlorakit.kernels import compiled
-from mlorakit.kernels.compiled import array_of
+from mlorakit.kernels.compiled import array_of, runs_triton
 
 Key = NDArray[np.uint32]
 """Two numbers that decide a mask."""
@@ -91,6 +91,32 @@ class _Dropout(torch.autograd.Function):
         return _dropped(grad, ctx.p, ctx.key), None
 
 
+class _ReluDropout(torch.autograd.Function):
+    """`activate` on a GPU, a kernel beside that of the mask each way."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, p: float) -> Tensor:
+        from mlorakit.kernels import triton_kernels
+
+        y = triton_kernels.relu_dropout(h.contiguous(), _drawn(h, p), 1 / (1 - p))
+        ctx.save_for_backward(y)
+        ctx.p = p
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        from mlorakit.kernels import triton_kernels
+
+        (y,) = ctx.saved_tensors
+        return triton_kernels.relu_dropout_backward(grad.contiguous(), y, 1 / (1 - ctx.p)), None
+
+
+def _drawn(x: Tensor, p: float) -> Tensor:
+    """1 where an element is kept, else 0; on a GPU."""
+    keep = torch.empty_like(x, memory_format=torch.contiguous_format)
+    return keep.bernoulli_(1 - p, generator=_generator.get())
+
+
 def _dropped(x: Tensor, p: float, key: Key) -> Tensor:
     out = x.detach().clone(memory_format=torch.contiguous_format)
     compiled.dropout(_rows(out), *threshold_and_scale(p), key)
@@ -114,5 +140,11 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
         return x
     if x.device.type == "cpu":
         return _Dropout.apply(x, p)
-    keep = torch.empty_like(x).bernoulli_(1 - p, generator=_generator.get())
-    return x * keep.mul_(1 / (1 - p))
+    return x * _drawn(x, p).mul_(1 / (1 - p))
+
+
+def activate(h: Tensor, p: float, training: bool) -> Tensor:
+    """`dropout` of ReLU of h, which may be changed in place; arguments are those of `dropout`."""
+    if training and p > 0 and runs_triton(h):
+        return _ReluDropout.apply(h, p)
+    return dropout(h.relu_(), p, training)

@@ -7,8 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mlorakit.kernels import compiled
-from mlorakit.kernels.compiled import array_of
+from mlorakit.kernels.compiled import array_of, runs_triton
 from mlorakit.kernels.groups import DomainGroups
+
+_MOST_COMPARED = 1 << 16
+"""Rows of a table each of which is compared with all ids of a batch."""
 
 
 class _Lookup(torch.autograd.Function):
@@ -25,6 +28,24 @@ class _Lookup(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         ids, offsets = ctx.places
         return lookup_backward(grad, ids, offsets, ctx.size), None, None
+
+
+class _LookupOnGpu(torch.autograd.Function):
+    """PyTorch's kernel for the gradient leaves it to a few blocks of threads."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
+        ctx.places, ctx.size = (ids, offsets), len(table)
+        return F.embedding(ids + offsets, table)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        from mlorakit.kernels import triton_kernels
+
+        ids, offsets = ctx.places
+        return (
+            triton_kernels.lookup_backward(grad.contiguous(), ids, offsets, ctx.size), None, None
+        )  # fmt: skip
 
 
 def lookup_forward(table: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
@@ -68,6 +89,8 @@ def lookup(table: Tensor, ids: Tensor, offsets: Tensor | None = None) -> Tensor:
     Raises:
         IndexError: on a CPU, an id plus its offset is not in 0..N-1.
     """
+    if offsets is not None and runs_triton(table) and len(table) <= _MOST_COMPARED:
+        return _LookupOnGpu.apply(table, ids.contiguous(), offsets)
     if table.device.type != "cpu":
         return F.embedding(ids if offsets is None else ids + offsets, table)
     if offsets is not None:

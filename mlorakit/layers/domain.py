@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from mlorakit.kernels.dropout import dropout
+from mlorakit.kernels.dropout import activate
 from mlorakit.kernels.grouped_linear import grouped_linear, grouped_product_linear
 from mlorakit.kernels.groups import DomainGroups
 from mlorakit.kernels.lookup import lookup
@@ -45,7 +45,7 @@ class DomainDense(nn.Module):
 
     def forward(self, x: Tensor, groups: DomainGroups) -> Tensor:
         """(B, n_in), rows sorted by domain, to (B, n_out)."""
-        return dropout(self.own(x, groups).relu_(), self.p, self.training)
+        return activate(self.own(x, groups), self.p, self.training)
 
 
 class StarDense(nn.Module):
@@ -74,7 +74,7 @@ class StarDense(nn.Module):
         """(B, n_in), rows sorted by domain, to (B, n_out)."""
         bias = self.shared.bias + self.domain_bias  # (D, n_out)
         h = grouped_product_linear(x, self.shared.weight, self.domain_weight, bias, groups)
-        return dropout(h.relu_(), self.p, self.training)
+        return activate(h, self.p, self.training)
 
 
 class Tower(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mlorakit.kernels.compiled import runs_compiled
-from mlorakit.kernels.dropout import dropout
+from mlorakit.kernels.dropout import activate, dropout
 from mlorakit.kernels.grouped_lora import grouped_lora
 from mlorakit.kernels.groups import DomainGroups
 from mlorakit.kernels.linear import linear
@@ -49,7 +49,7 @@ class Dense(nn.Module):
         if runs_compiled(x):
             return dense_stack(x, [self.stacked()], groups, p)
         shared = linear(x, self.shared.weight, self.shared.bias)
-        return dropout(shared.relu_(), p, self.training)
+        return activate(shared, p, self.training)
 
 
 def lora_rank(n_out: int, alpha: int) -> int:
@@ -132,7 +132,7 @@ class DomainLoRA(nn.Module):
         if runs_compiled(x):
             return dense_stack(x, [self.stacked()], groups, p)
         shared = linear(x, weight, bias) + self.domain_term(x, groups)
-        return dropout(shared.relu_(), p, self.training)
+        return activate(shared, p, self.training)
 
 
 class MLP(nn.Module):

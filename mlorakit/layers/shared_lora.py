@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mlorakit.kernels.dropout import dropout
+from mlorakit.kernels.dropout import activate
 from mlorakit.kernels.groups import DomainGroups
 from mlorakit.kernels.linear import linear
 from mlorakit.layers.domain import one_domain
@@ -35,4 +35,4 @@ class SharedLoRA(DomainLoRA):
         weight, bias = self.shared.weight, self.shared.bias + self.domain_bias[0]
         if self.lora_a is not None:  # one sum for all rows costs less than a second product
             weight = torch.addmm(weight, self.lora_b[0].t(), self.lora_a[0])
-        return dropout(linear(x, weight, bias).relu_(), self.p, self.training)
+        return activate(linear(x, weight, bias), self.p, self.training)
