@@ -109,7 +109,7 @@ def lookup_domains(table: Tensor, groups: DomainGroups) -> Tensor:
     Returns:
         Tensor of shape (B, K).
     """
-    if table.device.type == "cpu":
+    if not table.is_cuda:
         return lookup(table, groups.domain)
     # The gradient of a lookup is a sort and more on a GPU; this product's is a product.
     return groups.own.to(table.dtype) @ table

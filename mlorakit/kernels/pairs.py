@@ -32,7 +32,7 @@ def of_pairs(e: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Two tensors of shape (B, P, K).
     """
-    if e.device.type == "cpu":
+    if not e.is_cuda:
         first, second = pairs(e.shape[1])
         return e[:, first], e[:, second]
     # The gradient of an indexed tensor is a sort and more on a GPU; this product's is a product.
