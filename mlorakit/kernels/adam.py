@@ -38,9 +38,6 @@ class Adam(torch.optim.Adam):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
-        group = self.param_groups[-1]
-        # Lets a step be recorded in a graph of kernels; the number of steps lies on the GPU anyhow.
-        group["capturable"] = all(p.is_cuda for p in group["params"])
         self._make_table()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -87,7 +84,7 @@ class Adam(torch.optim.Adam):
             trained = [p for p in group["params"] if p.grad is not None]
             if not trained:
                 continue
-            states = [self._state_on_gpu(p) for p in trained]
+            states = [self._state_of(p) for p in trained]
             torch._foreach_add_([state["step"] for state in states], 1)
             values, grads, first, second = (
                 [part for x in tensors for part in x.detach().reshape(-1).split(PART)]
@@ -111,7 +108,7 @@ class Adam(torch.optim.Adam):
                 eps=group["eps"], amsgrad=False, maximize=False,
             )  # fmt: skip
 
-    def _state_on_gpu(self, p: torch.nn.Parameter) -> dict[str, Any]:
+    def _state_of(self, p: torch.nn.Parameter) -> dict[str, Any]:
         """A parameter's state; made if it is not there."""
         state = self.state[p]
         if not state:
@@ -135,11 +132,7 @@ class Adam(torch.optim.Adam):
         """Enters where a parameter and its state lie; the state is made if it is not there."""
         if not p.is_contiguous():
             raise ValueError(f"A parameter of shape {tuple(p.shape)} is not contiguous in memory.")
-        state = self.state[p]
-        if not state:
-            state["step"] = torch.zeros((), dtype=torch.float32)
-            state["exp_avg"] = torch.zeros_like(p, memory_format=torch.contiguous_format)
-            state["exp_avg_sq"] = torch.zeros_like(p, memory_format=torch.contiguous_format)
+        state = self._state_of(p)
         for name in ("exp_avg", "exp_avg_sq"):
             if state[name].shape != p.shape:
                 raise ValueError(
