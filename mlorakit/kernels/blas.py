@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 from scipy.linalg import cython_blas
 from threadpoolctl import ThreadpoolController
 
-from mlorakit.kernels import tiles
+from mlorakit.kernels import tile_code, tiles
 
 _FORTRAN = b"void (char *, char *, int *, int *, int *"  # how the name of SciPy's capsule begins
 
@@ -39,7 +39,7 @@ def sgemm_address() -> int:
     found = _of_torch() if is_intel() else None
     if found:
         return found
-    return tiles.compiled_sgemm(_of_scipy()) if tiles.FUSED else _of_scipy()
+    return tiles.compiled_sgemm(_of_scipy()) if tile_code.FUSED else _of_scipy()
 
 
 def _of_torch() -> int | None:

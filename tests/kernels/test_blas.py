@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import cython_blas
 from threadpoolctl import threadpool_info
 
-from mlorakit.kernels import blas, tiles
+from mlorakit.kernels import blas, tile_code, tiles
 from mlorakit.kernels.products import times_transposed
 
 
@@ -36,7 +36,7 @@ def test_intels_processors_get_torchs_and_others_scipys(
     monkeypatch: pytest.MonkeyPatch, fused: bool
 ) -> None:
     found = {}
-    monkeypatch.setattr(tiles, "FUSED", fused)
+    monkeypatch.setattr(tile_code, "FUSED", fused)
     for intel in (True, False):
         blas.sgemm_address.cache_clear()
         monkeypatch.setattr(blas, "is_intel", lambda intel=intel: intel)
@@ -48,7 +48,7 @@ def test_intels_processors_get_torchs_and_others_scipys(
 @pytest.mark.usefixtures("searched_anew")
 def test_without_mkl_torch_carries_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blas, "is_intel", lambda: True)
-    monkeypatch.setattr(tiles, "FUSED", False)
+    monkeypatch.setattr(tile_code, "FUSED", False)
     monkeypatch.setattr(blas.torch.backends.mkl, "is_available", lambda: False)
     assert blas._of_torch() is None
     assert blas.sgemm_address() == blas._of_scipy()
