@@ -1,4 +1,4 @@
-"""Pages of what things cost: evaluation, seeds, memory, adapters of many domains, the pipeline."""
+"""Pages of what things cost: evaluation, seeds, steps, memory, many adapters, the pipeline."""
 
 from statistics import median
 from typing import Any
@@ -113,6 +113,64 @@ def grid_page(found: dict[str, Any]) -> str:
         markdown(["backbone", "variant", "seconds", "epochs"], [*rows, ["all", "", *total]]),
     ]
     return "\n".join(lines)
+
+
+def floor_page(found: dict[str, Any]) -> str:
+    """The page of `benchmarks.floor`."""
+    on_gpu = found["device"] != "cpu"
+    rows = []
+    for backbone, variants in found["cells"].items():
+        for variant, cell in variants.items():
+            bounds = step_bounds(found, cell)
+            row = [BACKBONE_TITLES[backbone], variant, f"{median(cell['seconds']) * 1e6:,.0f}"]
+            row += [f"{cell['operations'] / 1e6:,.0f}", f"{cell['bytes'] / 1e6:.1f}"]
+            row += [f"{cell['kernels']:.0f}"] if on_gpu else []
+            row += [f"{bound * 1e6:,.0f}" for bound in bounds.values()]
+            rows.append(
+                [*row, max(bounds, key=bounds.__getitem__), spread(over_floor(found, cell))]
+            )
+    header = ["backbone", "variant", "step, us", "million operations", "MB moved"]
+    header += ["kernels"] if on_gpu else []
+    names = ("operations", "bytes", *(["launches"] if on_gpu else []))
+    header += [*(f"{name}, us" for name in names), "the most", "step / the most"]
+    launches = (
+        " Launches are the kernels of a step, as PyTorch's profiler counts them, times the "
+        f"{found['launch_seconds'] * 1e6:.2f} us that a kernel on one number takes in a replayed "
+        "graph."
+        if on_gpu
+        else " The bytes mostly stay in the processor's caches, and so do the copy's."
+    )
+    lines = [
+        *_head("A training step beside its floor", "floor", found),
+        f"A step is the mean of an epoch of {found['steps']} steps on {found['data']}, laying the "
+        "batches out included. It takes at least as long as each of the bounds. Operations are the "
+        "multiplications and additions of the matrix products, at the "
+        f"{found['operations_per_second'] / 1e9:,.0f} billion a second of a product of float32 "
+        f"matrices of {found['product']:,} rows and columns. Bytes are those of the weights, their "
+        "gradients and moments, and of what the backward pass needs of the forward pass, at the "
+        f"rate of a copy that moves as many.{launches} The ratio is that of the rounds: its "
+        "median, smallest and largest value.",
+        "",
+        markdown(header, rows),
+    ]
+    return "\n".join(lines)
+
+
+def step_bounds(found: dict[str, Any], cell: dict[str, Any]) -> dict[str, float]:
+    """Seconds that a step takes at least, by what takes them."""
+    bounds = {
+        "operations": cell["operations"] / found["operations_per_second"],
+        "bytes": cell["copy_seconds"],
+    }
+    if found["device"] != "cpu":
+        bounds["launches"] = cell["kernels"] * found["launch_seconds"]
+    return bounds
+
+
+def over_floor(found: dict[str, Any], cell: dict[str, Any]) -> list[float]:
+    """A step's time over the largest of its bounds, per round."""
+    most = max(step_bounds(found, cell).values())
+    return [taken / most for taken in cell["seconds"]]
 
 
 def training_memory_page(found: dict[str, Any]) -> str:

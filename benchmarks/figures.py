@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from benchmarks.cost_pages import over_training
+from benchmarks.cost_pages import over_floor, over_training
 from benchmarks.peers import PEERS
 from benchmarks.speed_pages import fastest_peer, over_fastest
 from benchmarks.tables import TOLERANCE, ratios
@@ -150,6 +150,17 @@ def grid(found: Found) -> list[Figure]:
     return [Figure(what, sum(cell["seconds"] for cell in cells), most=most, unit="s")]
 
 
+def floor(found: Found) -> list[Figure]:
+    """A training step beside the largest of its bounds."""
+    over = {
+        f"{BACKBONE_TITLES[backbone]} {variant}": median(over_floor(found, cell))
+        for backbone, variants in found["cells"].items()
+        for variant, cell in variants.items()
+    }
+    what = "a training step over its floor, " + ("CPU" if found["device"] == "cpu" else "GPU")
+    return [Figure(f"{what}, median", median(over.values())), _extreme(what, over)]
+
+
 def lora(found: Found) -> list[Figure]:
     """Adapters of many domains beside few, a loop, and PEFT."""
     figures = []
@@ -248,6 +259,7 @@ FIGURES: dict[str, Callable[[Found], list[Figure]]] = {
         evaluation,
         seeds,
         grid,
+        floor,
         lora,
         training_memory,
         pruning,

@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "evaluation": Benchmark("an epoch's evaluation; AUCs per domain beside scikit-learn"),
     "seeds": Benchmark("five seeds of a cell beside one", True),
     "grid": Benchmark("the whole MovieLens table, five seeds", on_gpu=True, on_cpu=False),
+    "floor": Benchmark("a training step beside its operations, bytes and launches", True),
     "lora": Benchmark("adapters of many domains beside a loop over domains and PEFT", True),
     "training_memory": Benchmark("peak memory of training beside other libraries"),
     "pruning": Benchmark("global magnitude pruning beside torch.nn.utils.prune", True),

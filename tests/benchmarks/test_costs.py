@@ -6,21 +6,27 @@ import nbformat
 import pytest
 import torch
 
-from benchmarks import evaluation, grid, lora, pipeline, results, seeds, training_memory
+from benchmarks import evaluation, floor, grid, lora, pipeline, results, seeds, training_memory
 from benchmarks.cost_pages import (
     evaluation_page,
+    floor_page,
     grid_page,
     lora_page,
+    over_floor,
     over_training,
     pipeline_page,
     pipeline_table,
     seeds_page,
+    step_bounds,
     training_memory_page,
 )
 from benchmarks.data import random_data
 from benchmarks.peers import PEERS, PeerMissingError
 from mlorakit import paths
+from mlorakit.cells import make_model
 from mlorakit.config import TrainConfig
+from mlorakit.data.batches import epoch_order
+from mlorakit.data.dataset import MultiDomainData, Rows
 
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/status").is_file(), reason="needs Linux's /proc"
@@ -118,6 +124,79 @@ def test_a_run_of_the_grid_adds_up_its_cells(tmp_path: Path) -> None:
     page = (tmp_path / "grid.md").read_text()
     assert page == grid_page(found)
     assert f"| all |  | {total:.1f} | 4 |" in page
+
+
+def first_batch(data: MultiDomainData, size: int) -> Rows:
+    order = epoch_order(data.train, size, "mixed", torch.Generator().manual_seed(0))
+    return next(order.batches(data.train))
+
+
+def test_the_work_of_a_step_is_that_of_its_weights_and_products() -> None:
+    data, rows = random_data(2, 200, 100), 64
+    work = {}
+    for variant in ("base", "mlora"):
+        config = TrainConfig.of(backbone="mlp", variant=variant, hidden=(16, 8), alpha=4)
+        model = make_model(config, data, seed=1)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        found = floor.work_of_a_step(model, first_batch(data, rows))
+        assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+        assert all(p.grad is None and p.dtype is torch.float32 for p in model.parameters())
+        of_weights = 4 * 8 * sum(p.numel() for p in model.parameters())
+        work[variant] = found["operations"], found["bytes"] - of_weights
+    # 3 fields of 8, layers of 16 and 8, the head; each forward, and backward to input and weight.
+    assert work["base"][0] == 6 * rows * (24 * 16 + 16 * 8 + 8)
+    # Ranks 4 and 2: their products, and what they pass on, written and read.
+    assert work["mlora"][0] - work["base"][0] == 6 * rows * (4 * (24 + 16) + 2 * (16 + 8))
+    assert work["mlora"][1] - work["base"][1] == 4 * 2 * rows * (4 + 2)
+    assert work["base"][1] >= 4 * 2 * rows * (24 + 16 + 8)
+
+
+FLOOR = {
+    "environment": {"cpu": "a processor"},
+    "note": "",
+    "device": "cuda",
+    "data": "movielens",
+    "steps": 100,
+    "product": 4096,
+    "operations_per_second": 1e12,
+    "launch_seconds": 1e-6,
+    "cells": {
+        "mlp": {
+            "base": {
+                "operations": 300_000_000,
+                "bytes": 12_000_000,
+                "seconds": [240e-6, 300e-6, 210e-6],
+                "kernels": 60.2,
+                "copy_seconds": 10e-6,
+            }
+        }
+    },
+}
+
+
+def test_a_step_is_set_beside_the_largest_of_its_bounds() -> None:
+    cell = FLOOR["cells"]["mlp"]["base"]
+    bounds = {"operations": 300e-6, "bytes": 10e-6, "launches": 60.2e-6}
+    assert step_bounds(FLOOR, cell) == pytest.approx(bounds)
+    assert over_floor(FLOOR, cell) == pytest.approx([0.8, 1.0, 0.7])
+    assert list(step_bounds({**FLOOR, "device": "cpu"}, cell)) == ["operations", "bytes"]
+    row = (
+        "| MLP | base | 240 | 300 | 12.0 | 60 | 300 | 10 | 60 | operations | 0.80 (0.70 to 1.00) |"
+    )
+    assert row in floor_page(FLOOR)
+    assert "launches" not in floor_page({**FLOOR, "device": "cpu"}).split("| backbone")[1]
+
+
+def test_a_run_of_the_floor_measures_its_bounds(tmp_path: Path) -> None:
+    folders = ["--reports", str(tmp_path), "--processed", str(tmp_path)]
+    floor.measure(floor.parse(["--quick", "--steps", "2", *folders]))
+    found = results.read_json(tmp_path / "floor.json")
+    assert list(found["cells"]["mlp"]) == ["base", "mlora"]
+    for cell in found["cells"]["mlp"].values():
+        assert cell["kernels"] == 0
+        assert len(cell["seconds"]) == 1
+        assert all(bound > 0 for bound in step_bounds(found, cell).values())
+    assert (tmp_path / "floor.md").read_text() == floor_page(found)
 
 
 def test_the_loop_over_domains_gives_what_the_layer_gives() -> None:

@@ -8,7 +8,17 @@ import pytest
 
 from benchmarks import __main__ as runner
 from benchmarks import options, results
-from benchmarks.figures import FIGURES, Figure, evaluation, grid, lora, pipeline, seeds, speed
+from benchmarks.figures import (
+    FIGURES,
+    Figure,
+    evaluation,
+    floor,
+    grid,
+    lora,
+    pipeline,
+    seeds,
+    speed,
+)
 from benchmarks.registry import BENCHMARKS
 from benchmarks.summary import lines, table, write_summary
 from mlorakit import paths
@@ -172,6 +182,18 @@ def test_the_whole_table_has_a_target_on_a_gpu_alone() -> None:
     assert [(f.measured, f.most, f.met) for f in grid(found)] == [(270.0, 300, True)]
     for change in ({"device": "cpu"}, {"seeds": 2}, {"max_epochs": 1}, {"share": 0.5}):
         assert grid({**found, **change})[0].met is None
+
+
+def test_a_step_over_its_floor_has_no_target() -> None:
+    of_time = {"operations": 8e9, "copy_seconds": 1e-3, "kernels": 0.0}
+    cells = {
+        "mlp": {"base": {**of_time, "seconds": [9e-3, 4e-3, 8e-3]}},
+        "nfm": {"base": {**of_time, "seconds": [12e-3]}},
+    }
+    found = floor({"device": "cpu", "operations_per_second": 2e12, "cells": cells})
+    assert [f.measured for f in found] == pytest.approx([2.5, 3.0])
+    assert [f.met for f in found] == [None, None]
+    assert found[1].detail == "NFM base"
 
 
 def test_the_other_figures_are_ratios_of_neighbouring_rounds() -> None:
