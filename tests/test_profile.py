@@ -67,21 +67,24 @@ def test_only_lists_are_added_to_lists(params: Path, tmp_path: Path, text: str) 
     assert params.read_text() == PARAMS
 
 
-@pytest.mark.parametrize("names", ["demo", "paper", "paper amazon taobao"])
+@pytest.mark.parametrize(
+    ("names", "seeds"),
+    [("demo", 2), ("paper", 5), ("paper amazon taobao", 5), ("paper short", 1)],
+)
 def test_the_profiles_of_the_project_fit_its_parameters(
-    project: Path, checkout: Path, names: str
+    project: Path, checkout: Path, names: str, seeds: int
 ) -> None:
     for name in names.split():
         apply_profile(checkout / "profiles" / f"{name}.yaml", project / "params.yaml")
     params = yaml.safe_load((project / "params.yaml").read_text())
     chosen = grid()
     cell = {"dataset": chosen.datasets[0], "backbone": chosen.backbones[0]}
-    assert len(TrainConfig.of(**cell, **params["train"]).seeds) > 1
+    assert len(TrainConfig.of(**cell, **params["train"]).seeds) == seeds
     cells = {key: params["lt4rec"].pop(key) for key in ("datasets", "methods")}
     assert Lt4recGrid.of(**cells).datasets
     for config in (PruneConfig, MultitaskConfig):
         known = {k: v for k, v in params["lt4rec"].items() if k in config.__dataclass_fields__}
-        assert len(config.of(dataset=cells["datasets"][0], **known).seeds) > 1
+        assert len(config.of(dataset=cells["datasets"][0], **known).seeds) == seeds
     prepared = (*chosen.datasets, *params["preprocess"]["also"])
     used = [source for name in prepared for source in dataset_spec(name).raw]
     used += [params["task_datasets"][name]["source"] for name in cells["datasets"]]
