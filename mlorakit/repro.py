@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -127,6 +128,24 @@ def sort_lock(path: Path) -> None:
         yaml.dump(content, path)
 
 
+def unprepared(params: dict[str, Any]) -> list[str]:
+    """A sentence for each list of data sets in params.yaml that has some which
+    `preprocess.datasets` does not; DVC would miss a folder and not say why.
+    """
+    sections = {name: params.get(name, {}) for name in ("grid", "new_domain")}
+    sweeps = {f"ablations.{name}": value for name, value in params.get("ablations", {}).items()}
+    prepared = params.get("preprocess", {}).get("datasets", [])
+    found = []
+    for name, section in {**sections, **sweeps}.items():
+        wanted = section.get("datasets", []) if isinstance(section, dict) else []
+        if missing := [dataset for dataset in wanted if dataset not in prepared]:
+            found.append(
+                f"params.yaml: {name}.datasets has {', '.join(missing)}, which "
+                "preprocess.datasets lacks; add it there."
+            )
+    return found
+
+
 def _asked(*command: str) -> str:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
@@ -144,7 +163,12 @@ def main(arguments: list[str] | None = None) -> None:
     jobs = parser.parse_args(arguments).jobs
     if jobs < 1:
         parser.error(f"--jobs is {jobs}; it must be at least 1.")
+    if missing := unprepared(paths.params()):
+        sys.exit("\n".join(missing))
     changed = json.loads(_asked("dvc", "status", "--json"))
+    if not changed:
+        print("Data and pipelines are up to date.")  # in DVC's words, which needs seconds for them
+        return
     graph = stages_to_run(read_graph(_asked("dvc", "dag", "--dot")), changed)
     if graph and jobs > 1:
         try:

@@ -85,7 +85,8 @@ def test_the_profiles_of_the_project_fit_its_parameters(
     for config in (PruneConfig, MultitaskConfig):
         known = {k: v for k, v in params["lt4rec"].items() if k in config.__dataclass_fields__}
         assert len(config.of(dataset=cells["datasets"][0], **known).seeds) == seeds
-    prepared = (*chosen.datasets, *params["preprocess"]["also"])
-    used = [source for name in prepared for source in dataset_spec(name).raw]
+    used = [
+        source for name in params["preprocess"]["datasets"] for source in dataset_spec(name).raw
+    ]
     used += [params["task_datasets"][name]["source"] for name in cells["datasets"]]
     assert set(params["sources"]) == set(used)

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlorakit.repro import by_length_of_what_follows, next_stages, read_graph, stages_to_run
+from mlorakit.repro import (
+    by_length_of_what_follows,
+    next_stages,
+    read_graph,
+    stages_to_run,
+    unprepared,
+)
 
 DOT = """strict digraph {
 "fetch";
@@ -55,6 +61,23 @@ def test_a_job_gets_ready_stages_only_and_fewer_towards_the_end() -> None:
     assert len(next_stages(many, {stage: set[str]() for stage in many}, set(), 2)) == 6
 
 
+def test_a_data_set_that_nothing_prepares_is_named() -> None:
+    params = {
+        "preprocess": {"datasets": ["movielens"]},
+        "grid": {"datasets": ["movielens", "mine", "other"]},
+        "ablations": {"seeds": "1", "alpha": {"datasets": ["mine"]}, "widths": {"datasets": []}},
+        "new_domain": {"datasets": ["movielens"]},
+    }
+    assert unprepared(params) == [
+        "params.yaml: grid.datasets has mine, other, which preprocess.datasets lacks; add it "
+        "there.",
+        "params.yaml: ablations.alpha.datasets has mine, which preprocess.datasets lacks; add it "
+        "there.",
+    ]
+    params["preprocess"]["datasets"] += ["mine", "other"]
+    assert unprepared(params) == []
+
+
 PIPELINE = """
 stages:
   first:
@@ -75,7 +98,7 @@ class Pipeline:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.define(PIPELINE)
-        (root / "params.yaml").write_text("")
+        (root / "params.yaml").write_text("{}\n")
         (root / "mlorakit").mkdir()
         subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
         self.run("-m", "dvc", "init", "--quiet")
@@ -126,6 +149,15 @@ def test_a_failing_stage_stops_the_run_and_keeps_what_is_finished(pipeline: Pipe
     assert "Running stage 'last'" not in done.stdout
     lock = yaml.safe_load((pipeline.root / "dvc.lock").read_text())["stages"]
     assert "now" in lock["first@d"]["cmd"]
+
+
+def test_a_run_that_would_miss_a_data_set_does_not_start(pipeline: Pipeline) -> None:
+    (pipeline.root / "params.yaml").write_text("grid: {datasets: [mine]}\n")
+    done = pipeline.run("-m", "mlorakit.repro")
+    (pipeline.root / "params.yaml").write_text("{}\n")
+    assert done.returncode == 1
+    assert "grid.datasets has mine, which preprocess.datasets lacks" in done.stdout
+    assert "stage" not in done.stdout
 
 
 @pytest.mark.parametrize("jobs", ["0", "-1"])

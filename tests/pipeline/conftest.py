@@ -119,7 +119,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Proje
                 shutil.copy(source, root / part)
         params = yaml.safe_load((root / "params.yaml").read_text()) | TINY
         params["train"] |= TINY_TRAIN
-        params["preprocess"] |= {"also": []}
+        params["preprocess"] |= {"datasets": params["grid"]["datasets"]}
         params["ablations"] |= TINY_ABLATIONS
         params["new_domain"] |= TINY_NEW_DOMAIN
         params["lt4rec"] |= TINY_LT4REC
