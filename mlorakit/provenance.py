@@ -96,9 +96,16 @@ def _cpu_name() -> str:
 
 
 def _commit() -> str | None:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    """The commit, with `-dirty` where files differ from it that are no results."""
     try:
-        done = subprocess.run(command, cwd=paths.root(), capture_output=True, text=True, check=True)
+        commit = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--", ":/", ":!/reports", ":!/dvc.lock")
     except (OSError, subprocess.CalledProcessError):
         return None
+    return commit + "-dirty" * bool(changed)
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    done = subprocess.run(command, cwd=paths.root(), capture_output=True, text=True, check=True)
     return done.stdout.strip()

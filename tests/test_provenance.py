@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 from datetime import datetime
 from pathlib import Path
 
@@ -58,6 +59,32 @@ def test_opening_a_notebook_and_other_files_leave_the_code_hash(code: Path) -> N
     (code / "README.md").write_text("changed")
     (code / "mlorakit" / "notes.txt").write_text("changed")
     assert code_hash() == before
+
+
+def test_results_made_anew_are_no_change_of_the_commit(project: Path) -> None:
+    def git(*arguments: str) -> str:
+        author = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+        done = subprocess.run(
+            ["git", *author, *arguments], cwd=project, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def recorded() -> object:
+        return json.loads(Provenance("run").write().read_text())["commit"]
+
+    assert recorded() is None
+    for name in ("reports/table.csv", "dvc.lock", "code.py"):
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text("old")
+    git("init", "--quiet")
+    git("add", "--all", "--force")
+    git("commit", "--quiet", "--message", "start")
+    commit = git("rev-parse", "HEAD")
+    for name in ("reports/table.csv", "dvc.lock"):
+        (project / name).write_text("new")
+        assert recorded() == commit
+    (project / "code.py").write_text("new")
+    assert recorded() == f"{commit}-dirty"
 
 
 def test_the_record_holds_times_machine_packages_and_facts(project: Path) -> None:
