@@ -3,6 +3,7 @@
 from typing import Any
 
 from benchmarks.tables import (
+    TOLERANCE,
     markdown,
     parity_table,
     pruning_table,
@@ -24,6 +25,9 @@ def parity_page(stored: dict[str, Any]) -> str:
         " (part of `make bench`); ours come from the pipeline (`make repro`).",
         "",
         parity_table(peers, ours),
+        f"A difference of less than {TOLERANCE} is about what the seed makes; who is below by less "
+        "is so by chance as far as this shows.",
+        "",
         _settings(peers),
         "",
         "What differs beyond the library:",
