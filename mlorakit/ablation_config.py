@@ -74,8 +74,9 @@ class AblationConfig(CellSettings):
 
     Args:
         sweep: what the point is part of: alpha, domains or widths.
-        alpha: temperature coefficient of the ranks, `paper` for the paper's choice, or `none` for
-            the control, which has no low-rank term.
+        alpha: temperature coefficient of the ranks, `paper` for the paper's choice (of the
+            backbone and the kind of data, so that the generated logs of the sweep of domains all
+            have Taobao-10's), or `none` for the control, which has no low-rank term.
         hidden: widths of the MLP.
         into: folder below the project's root that gets the point's metrics.
     """

@@ -38,7 +38,8 @@ class NewDomainConfig(CellSettings):
         shares: of a new domain's training and validation rows that its adapter is trained with.
         adapter_patience: epochs without a better validation AUC before training of an adapter
             stops; few rows make an epoch of few steps.
-        alpha: temperature coefficient of the ranks, or `paper` for the paper's choice.
+        alpha: temperature coefficient of the ranks, or `paper` for the paper's choice for the
+            backbone and the kind of data.
         hidden: widths of the MLP.
         into: folder below the project's root that gets the metrics.
     """

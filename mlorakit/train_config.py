@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
+from mlorakit import paths
 from mlorakit.config_base import (
     Device,
     Dropout,
@@ -21,7 +22,7 @@ from mlorakit.config_base import (
     inside_project,
     one_of,
 )
-from mlorakit.models import BACKBONES, PAPER_ALPHA, PROTOCOLS, VARIANTS
+from mlorakit.models import BACKBONES, PROTOCOLS, VARIANTS, paper_alpha
 
 _OPTIONS = ("rank", "norm", "vectors", "two_stage")
 """Options that a cell's name tells apart, in this order."""
@@ -39,7 +40,9 @@ class TrainConfig(NotebookConfig):
             after the other, as released), or protocol (mixed if described, alternate if released).
         protocol: described or released; see `mlorakit.models.build_model`.
         seeds: one run each.
-        alpha: temperature coefficient of the ranks, or `paper` for the paper's choice.
+        alpha: temperature coefficient of the ranks, or `paper` for the paper's choice for the
+            backbone on this kind of data, see `paper_alpha`. The paper has none for generated
+            ratings, the generated log and data of the reader's own, which get MovieLens's.
         rank: of every layer, instead of alpha; 0 to go by alpha.
         norm: of the MLP's input: none, bn (batch normalisation) or pn (partitioned: each domain by
             its own rows).
@@ -53,7 +56,8 @@ class TrainConfig(NotebookConfig):
         batch_size: rows.
         learning_rate: of Adam.
         l2: on embeddings, linear weights and cross layers.
-        patience: epochs without a better validation AUC before training stops.
+        patience: epochs without a better validation AUC before training stops. The paper has 5
+            for PNN on Taobao and WDL on Amazon; 3 is its number for all others.
         max_epochs: 0 for no cap; of each stage, if there are two.
         device: cpu, cuda, or auto for cuda where there is one.
         threads: of the CPU; results are the same to the bit with any number.
@@ -100,7 +104,9 @@ class TrainConfig(NotebookConfig):
     @property
     def rank_alpha(self) -> int:
         """Alpha as a number."""
-        return PAPER_ALPHA[self.backbone] if self.alpha == "paper" else self.alpha
+        if self.alpha != "paper":
+            return self.alpha
+        return paper_alpha(self.backbone, paths.params()["datasets"][self.dataset]["source"])
 
     @property
     def order(self) -> str:

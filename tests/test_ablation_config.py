@@ -20,9 +20,12 @@ def test_a_point_without_alpha_is_the_control() -> None:
         assert (config.train.seeds, config.train.dropout) == ((1, 2), 0.1)
 
 
-def test_the_papers_alpha_is_the_backbones() -> None:
-    assert AblationConfig.of(backbone="mlp").train.rank_alpha == 16
-    assert AblationConfig.of(backbone="deepfm").train.rank_alpha == 32
+@pytest.mark.parametrize("config", [AblationConfig, NewDomainConfig])
+def test_the_papers_alpha_is_that_of_the_backbone_and_the_data(config: type) -> None:
+    assert config.of(dataset="movielens", backbone="mlp").train.rank_alpha == 16
+    assert config.of(dataset="movielens", backbone="deepfm").train.rank_alpha == 32
+    for domains in (2, 256):
+        assert config.of(dataset=f"generated_domains_{domains}").train.rank_alpha == 256
 
 
 @pytest.mark.parametrize(

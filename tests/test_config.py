@@ -23,6 +23,12 @@ pytestmark = pytest.mark.usefixtures("project")
 
 DEFAULTS = '# Defaults of this notebook\ndataset = "movielens"\nbackbone = "mlp"\npatience = 3\n'
 
+# Alpha in the paper's configs, by backbone.
+PAPER = ("mlp", "wdl", "nfm", "autoint", "pnn", "dcn", "deepfm", "xdeepfm", "fibinet")
+MOVIELENS_ALPHA = (16, 16, 4, 4, 16, 16, 32, 32, 32)
+AMAZON_ALPHA = (16, 16, 256, 16, 16, 128, 16, 16, 16)
+TAOBAO_ALPHA = (256, 16, 16, 16, 16, 16, 256, 16, 256)
+
 
 def run(*cells: str) -> tuple[list[str], dict]:
     """Sources and globals of a notebook after these cells ran; IPython's `In` starts empty."""
@@ -170,19 +176,29 @@ def test_alpha_may_be_the_papers(alpha: object, rank_alpha: int) -> None:
     assert TrainConfig.of(backbone="deepfm", alpha=alpha).rank_alpha == rank_alpha
 
 
-def test_the_papers_alpha_is_known_for_every_backbone() -> None:
-    found = {name: TrainConfig.of(backbone=name).rank_alpha for name in BACKBONES}
-    assert found == {
-        "mlp": 16,
-        "wdl": 16,
-        "nfm": 4,
-        "autoint": 4,
-        "pnn": 16,
-        "dcn": 16,
-        "deepfm": 32,
-        "xdeepfm": 32,
-        "fibinet": 32,
-    }
+@pytest.mark.parametrize(
+    ("datasets", "alphas"),
+    [
+        # The last two are data that the paper does not have.
+        (("movielens", "movielens_age", "generated", "generated_log"), MOVIELENS_ALPHA),
+        (("amazon_6", "amazon_small", "generated_amazon"), AMAZON_ALPHA),
+        (("taobao_10", "taobao_30", "generated_taobao", "generated_domains_2"), TAOBAO_ALPHA),
+    ],
+)
+def test_the_papers_alpha_is_that_of_the_backbone_and_the_kind_of_data(
+    datasets: tuple[str, ...], alphas: tuple[int, ...]
+) -> None:
+    for dataset in datasets:
+        found = {name: TrainConfig.of(dataset=dataset, backbone=name).rank_alpha for name in PAPER}
+        assert found == dict(zip(PAPER, alphas, strict=True))
+    assert set(PAPER) == set(BACKBONES)
+
+
+def test_data_of_the_readers_own_have_the_alpha_of_movielens(
+    set_params: Callable[..., None],
+) -> None:
+    set_params(datasets={"mine": {"source": "file"}})
+    assert TrainConfig.of(dataset="mine", backbone="nfm").rank_alpha == 4
 
 
 @pytest.mark.parametrize(

@@ -38,17 +38,19 @@ BACKBONE_TITLES = {
 """Names as the literature writes them, in the order of the paper's table."""
 
 PAPER_ALPHA = {
-    "mlp": 16,
-    "wdl": 16,
-    "nfm": 4,
-    "autoint": 4,
-    "pnn": 16,
-    "dcn": 16,
-    "deepfm": 32,
-    "xdeepfm": 32,
-    "fibinet": 32,
+    "mlp": {"movielens": 16, "amazon": 16, "taobao": 256},
+    "wdl": {"movielens": 16, "amazon": 16, "taobao": 16},
+    "nfm": {"movielens": 4, "amazon": 256, "taobao": 16},
+    "autoint": {"movielens": 4, "amazon": 16, "taobao": 16},
+    "pnn": {"movielens": 16, "amazon": 16, "taobao": 16},
+    "dcn": {"movielens": 16, "amazon": 128, "taobao": 16},
+    "deepfm": {"movielens": 32, "amazon": 16, "taobao": 256},
+    "xdeepfm": {"movielens": 32, "amazon": 16, "taobao": 16},
+    "fibinet": {"movielens": 32, "amazon": 16, "taobao": 256},
 }
-"""MLoRA's temperature coefficient per backbone on MovieLens (`lora_reduce` of its configs)."""
+"""MLoRA's temperature coefficient per backbone on MovieLens, Amazon-6 and Taobao-10 (`lora_reduce`
+of its configs). On the last two the MLP's configs train in two stages.
+"""
 
 VARIANTS = ("base", "control", "mlora")
 PROTOCOLS = ("described", "released")
@@ -57,6 +59,20 @@ PROTOCOLS = ("described", "released")
 # model, its own for a model with MLoRA. The described protocol gives every variant deepctr's.
 _BASE_STD = 1e-4
 _RELEASED_MLORA_STD = 1e-2
+
+
+def paper_alpha(backbone: str, source: str) -> int:
+    """The paper's temperature coefficient of a backbone for a kind of data.
+
+    Args:
+        backbone: a key of `BACKBONES`.
+        source: of the data set, from `datasets` in params.yaml. Amazon's data have Amazon-6's value
+            and Taobao's have Taobao-10's, whatever their domains, and so have those generated in
+            their formats, among them the logs of ever more domains. All others, which the paper
+            does not have, share MovieLens's.
+    """
+    of_kind = PAPER_ALPHA[backbone]
+    return of_kind.get(source.removeprefix("generated_"), of_kind["movielens"])
 
 
 def build_model(
@@ -142,4 +158,5 @@ __all__ = [
     "VARIANTS",
     "Backbone",
     "build_model",
+    "paper_alpha",
 ]

@@ -8,7 +8,6 @@ from typing import Any
 from mlorakit import paths
 from mlorakit.ablation_config import CONTROL, SWEEPS, AblationConfig, Sweep, crossed
 from mlorakit.config import TrainConfig
-from mlorakit.models import PAPER_ALPHA
 from mlorakit.new_domain_config import NewDomainGrid
 from mlorakit.report.results import MissingCellsError, grid
 
@@ -70,10 +69,15 @@ def read_points(kind: str) -> list[dict]:
             for point in _points("alpha")
             if point["dataset"] in wanted.datasets
             and point["backbone"] in wanted.backbones
-            and point["alpha"] in (CONTROL, PAPER_ALPHA[point["backbone"]])
+            and point["alpha"] in (CONTROL, _paper_alpha(point))
             and _key(point) not in have
         ]
     return points
+
+
+def _paper_alpha(point: dict) -> int:
+    of_paper = TrainConfig.of(dataset=point["dataset"], backbone=point["backbone"], alpha="paper")
+    return of_paper.rank_alpha
 
 
 def _key(point: dict) -> tuple:

@@ -84,6 +84,23 @@ def test_widths_of_training_come_from_the_sweep_of_alpha() -> None:
     }
 
 
+def test_widths_of_training_have_the_papers_alpha_of_the_data(
+    points: Path, set_params: SetParams
+) -> None:
+    on_taobao = {"datasets": ["generated_taobao"], "backbones": ["mlp"]}
+    set_params(
+        ablations={
+            "alpha": on_taobao | {"values": ["none", 16, 256]},
+            "widths": on_taobao | {"hidden": []},
+        }
+    )
+    write(
+        points / "reports/ablations/points",
+        [f"alpha/generated_taobao/mlp-{alpha}" for alpha in ("none", 16, 256)],
+    )
+    assert [p["alpha"] for p in read_points("widths")] == ["none", 256]
+
+
 def test_widths_that_both_sweeps_have_count_once(points: Path, set_params: SetParams) -> None:
     own = {"datasets": ["movielens"], "backbones": ["mlp"]}
     set_params(ablations={"widths": own | {"hidden": ["8x4"]}})
