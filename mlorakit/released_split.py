@@ -11,11 +11,12 @@ from mlorakit.released_json import check_keys, one_of, read_json
 
 _MOVIELENS_FIELDS = "user,movie"
 _SHARES = [0.6, 0.2, 0.2]
-_RANGE = (0.2, 0.5)  # of every config of both
+_RANGE = (0.2, 0.5)  # of every config of both but MAMDR's of all of Amazon, which draws no ratios
+_RATIO_OF_ALL = 0.5
 
 _SPLITS = {
     "Movielens": r"split_by_(?P<column>gender|age|occupation)",
-    "Amazon": r"split_by_category_(?P<number>\d+)",
+    "Amazon": r"split_by_category_(?P<number>6|13|all)",
     "Taobao": r"split_by_theme_(?P<number>\d+|all)(?P<time>_time)?",
 }
 _EXAMPLES = {
@@ -101,7 +102,8 @@ def read_released_split(path: Path) -> ReleasedSplit:
 
 def _ctr_ratio(path: Path, content: dict[str, Any], ignored: dict[str, str]) -> Any:
     """Positives per negative: one number, or two that each domain draws its own between."""
-    if content.get("random_range", True):
+    # As in MAMDR's code, a file with a ratio and without `random_range` means that ratio.
+    if content.get("random_range", "ctr_ratio" not in content):
         if "ctr_ratio" in content:
             ignored["ctr_ratio"] = "random_range is true: each domain draws its own"
         return list(content.get("ctr_ratio_range", _RANGE))
@@ -122,8 +124,10 @@ def movielens(domain: str) -> dict[str, Any]:
     return {"source": "movielens", "domain": domain, "fields": _MOVIELENS_FIELDS}
 
 
-def amazon(number: int) -> dict[str, Any]:
-    """The description of Amazon-6 or Amazon-13."""
+def amazon(number: str) -> dict[str, Any]:
+    """The description of Amazon-6, Amazon-13 or all categories, which have one ratio in MAMDR."""
+    if number == "all":
+        return {"source": "amazon", "categories": "all", "ctr_ratio": _RATIO_OF_ALL}
     return {"source": "amazon", "categories": f"amazon_{number}"}
 
 
@@ -153,7 +157,7 @@ def dataset_of(path: Path, name: str, split: str) -> str:
     if name == "Movielens":
         wanted = movielens(found["column"])
     elif name == "Amazon":
-        wanted = amazon(int(found["number"]))
+        wanted = amazon(found["number"])
     else:
         themes = "all" if found["number"] == "all" else int(found["number"])
         wanted = taobao(themes, found["time"] is not None)

@@ -245,7 +245,13 @@ def test_a_number_of_epochs_is_a_cap(read: Read) -> None:
     [
         ("Movielens", "split_by_age", "movielens_age"),
         ("Amazon", "split_by_category_6", "amazon_6"),
+        ("Amazon", "split_by_category_13", "amazon_13"),
+        ("Amazon", "split_by_category_all", "amazon_all"),
         ("Taobao", "split_by_theme_10", "taobao_10"),
+        ("Taobao", "split_by_theme_50", "taobao_50"),
+        ("Taobao", "split_by_theme_100", "taobao_100"),
+        ("Taobao", "split_by_theme_all", "taobao_all"),
+        ("Taobao", "split_by_theme_10_time", "taobao_10_time"),
     ],
 )
 def test_the_data_set_is_found_by_what_params_say_of_it(
@@ -258,8 +264,8 @@ def test_the_data_set_is_found_by_what_params_say_of_it(
 @pytest.mark.parametrize(
     ("split", "described"),
     [
-        ("split_by_theme_all", {"source": "taobao", "themes": "all"}),
-        ("split_by_theme_10_time", {"source": "taobao", "themes": 10, "split": "time"}),
+        ("split_by_theme_40", {"source": "taobao", "themes": 40}),
+        ("split_by_theme_20_time", {"source": "taobao", "themes": 20, "split": "time"}),
     ],
 )
 def test_a_data_set_that_params_do_not_describe_is_asked_for(
@@ -291,6 +297,10 @@ def test_a_data_set_that_params_do_not_describe_is_asked_for(
         ({"train.emb_trainable": False}, "without train.load_pretrain_emb, which would leave"),
         ({"dataset.name": "Criteo"}, 'dataset.name is "Criteo", and only "Movielens", "Amazon"'),
         ({"dataset.domain_split_path": "split_by_zip"}, "'split_by_zip' is none that Movielens"),
+        (
+            {"dataset.name": "Amazon", "dataset.domain_split_path": "split_by_category_5"},
+            "'split_by_category_5' is none that Amazon has in the released code",
+        ),
     ],
 )
 def test_what_cannot_be_taken_is_refused(changes: dict, message: str, read: Read) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from mlorakit.baseline_config import BaselineConfig
 from mlorakit.config import ParameterError, PreprocessConfig, TrainConfig
+from mlorakit.data.amazon import CATEGORIES
 from mlorakit.released_notebook import (
     baseline_parameters,
     find_config,
@@ -226,6 +227,32 @@ def test_a_split_config_of_amazon_may_list_what_a_group_names(project: Path) -> 
     write(project / "config_6.json", content)
     found, _ = preprocess_parameters(*run(PREPROCESS, config="config_6.json"))
     assert (found.dataset, found.split_seed) == ("amazon_6", 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "dataset"),
+    [
+        ({"theme_num": 50}, "taobao_50"),
+        ({"theme_num": 100}, "taobao_100"),
+        ({"theme_num": -1, "split_save_path": "split_by_theme_all"}, "taobao_all"),
+        ({"theme_num": 10, "split_save_path": "split_by_theme_10_time"}, "taobao_10_time"),
+    ],
+)
+def test_the_other_split_configs_of_taobao_have_a_data_set(
+    changes: dict, dataset: str, project: Path
+) -> None:
+    write(project / "config.json", SPLIT | changes)
+    found, _ = preprocess_parameters(*run(PREPROCESS, config="config.json"))
+    assert found.dataset == dataset
+
+
+def test_the_split_config_of_all_of_amazon_has_one_ratio(project: Path) -> None:
+    names = [name.replace("_", " ") for name in CATEGORIES]
+    # MAMDR's file, which alone has no random_range.
+    write(project / "config_all.json", {"categories": names, "seed": 123, "ctr_ratio": 0.5})
+    found, lines = preprocess_parameters(*run(PREPROCESS, config="config_all.json"))
+    assert found.dataset == "amazon_all"
+    assert "ctr_ratio = 0.5: describes the data set" in lines
 
 
 def test_a_data_set_that_params_do_not_describe_is_asked_for(

@@ -64,6 +64,14 @@ def test_categories(tmp_path: Path) -> None:
     assert "ctr_ratio" not in found.ignored
 
 
+def test_a_ratio_alone_is_that_of_all_domains(tmp_path: Path) -> None:
+    found = read(tmp_path, SHARES | {"theme_num": 10, "ctr_ratio": 0.5})
+    assert found.description["ctr_ratio"] == 0.5
+    assert "ctr_ratio" not in found.ignored
+    without = read(tmp_path, SHARES | {"theme_num": 10})
+    assert without.description["ctr_ratio"] == [0.2, 0.5]
+
+
 @pytest.mark.parametrize("field", ["Gender", "Age", "Occupation"])
 def test_columns_of_movielens(field: str, tmp_path: Path) -> None:
     found = read(tmp_path, FOLDERS | SHARES | {"domain_field": field})

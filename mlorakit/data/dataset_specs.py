@@ -10,6 +10,8 @@ from mlorakit.data.movielens import COLUMNS
 from mlorakit.data.own import SplitBy
 
 FORBID = ConfigDict(extra="forbid")
+ALL = "all"
+"""All of Amazon's categories, or all themes of Taobao."""
 
 
 class DatasetSpec(Protocol):
@@ -39,6 +41,8 @@ def _range(value: object) -> object:
 
 
 def _categories(value: object) -> object:
+    if value == ALL:
+        return CATEGORIES
     if isinstance(value, str) and value in GROUPS:
         return GROUPS[value]
     # The released configs write "Patio Lawn and Garden"; in a list that works here too.
@@ -97,7 +101,7 @@ class AmazonSpec:
 
     Args:
         source: `amazon`, or `generated_amazon`, which holds all its categories at once.
-        categories: `amazon_6`, `amazon_13`, or names; of `amazon` only.
+        categories: `amazon_6`, `amazon_13`, `all`, or names; of `amazon` only.
         ctr_ratio: positives per negative; of two numbers, each domain draws its own between them.
     """
 
@@ -112,11 +116,11 @@ class AmazonSpec:
                 raise ValueError("generated_amazon has the domains generated; leave categories out")
             return
         if not self.categories:
-            raise ValueError(f"categories names none; give {', '.join(GROUPS)}, or names")
+            raise ValueError(f"categories names none; give {', '.join((*GROUPS, ALL))}, or names")
         for name in self.categories:
             if name not in CATEGORIES:
                 raise ValueError(
-                    f"category {name!r} is not one of {', '.join((*GROUPS, *CATEGORIES))}"
+                    f"category {name!r} is not one of {', '.join((*GROUPS, ALL, *CATEGORIES))}"
                 )
         _check_distinct("categories", self.categories)
 

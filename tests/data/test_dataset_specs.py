@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mlorakit import paths
-from mlorakit.data.amazon import GROUPS
+from mlorakit.data.amazon import CATEGORIES, GROUPS
 from mlorakit.data.dataset_specs import AmazonSpec, FileSpec, TaobaoSpec
 from mlorakit.data.preprocessing import dataset_spec
 from mlorakit.data.row_sources import ROW_SOURCES
@@ -36,6 +36,7 @@ def test_every_data_set_of_the_project_is_understood() -> None:
     ("categories", "expected"),
     [
         ("amazon_6", GROUPS["amazon_6"]),
+        ("all", CATEGORIES),
         ("Gift_Cards,Software", ("Gift_Cards", "Software")),
         (["Patio Lawn and Garden", "Arts, Crafts and Sewing"], (
             "Patio_Lawn_and_Garden", "Arts_Crafts_and_Sewing",
@@ -80,8 +81,11 @@ AMAZON, TAOBAO = {"source": "amazon"}, {"source": "taobao"}
     [
         ({}, "datasets.mine: source None is not one of movielens, generated, amazon"),
         ({"source": "netflix"}, "datasets.mine: source 'netflix' is not one of movielens"),
-        (AMAZON, "categories names none; give amazon_6, amazon_13, or names"),
-        (AMAZON | {"categories": "Shoes"}, "category 'Shoes' is not one of amazon_6, amazon_13"),
+        (AMAZON, "categories names none; give amazon_6, amazon_13, all, or names"),
+        (
+            AMAZON | {"categories": "Shoes"},
+            "category 'Shoes' is not one of amazon_6, amazon_13, all",
+        ),
         (AMAZON | {"categories": "Software,Software"}, "categories Software, Software name a"),
         ({"source": "generated_amazon", "categories": "Books"}, "leave categories out"),
         (AMAZON | {"categories": "amazon_6", "ctr_ratio": "0.5,0.2"}, "from 0.5 down to 0.2"),
