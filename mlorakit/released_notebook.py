@@ -8,16 +8,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from mlorakit import paths
 from mlorakit.baseline_config import BaselineConfig
 from mlorakit.config import ParameterError, PreprocessConfig, TrainConfig
 from mlorakit.config_base import notebook_parameters
-from mlorakit.data.row_sources import ROW_SOURCES
 from mlorakit.released_config import STAR, ReleasedConfig, read_released_config
 from mlorakit.released_keys import DECIDES
-from mlorakit.released_split import read_released_split
+from mlorakit.released_split import as_yaml, dataset_like, read_released_split
 
 Lines = list[str]
 
@@ -103,7 +100,7 @@ def preprocess_parameters(
     released = read_released_split(path)
     values: dict[str, Any] = {}
     if "dataset" not in given:
-        values["dataset"] = _dataset_like(path, released.description)
+        values["dataset"] = dataset_like(path, released.description, "makes a data set")
     if released.split_seed is not None:
         values["split_seed"] = released.split_seed
     lines = [f"{path.name}, key by key:"]
@@ -114,8 +111,7 @@ def preprocess_parameters(
             lines.append(f"seed = {value!r}: split_seed")
         else:
             lines.append(f"{key} = {value!r}: describes the data set")
-    described = ", ".join(f"{key}: {value}" for key, value in released.description.items())
-    lines.append(f"the data set is {{{described}}}")
+    lines.append(f"the data set is {as_yaml(released.description)}")
     return PreprocessConfig.of(**defaults | values | given), lines + _overridden(values, given)
 
 
@@ -187,31 +183,3 @@ def _overridden(values: dict[str, Any], given: dict[str, Any]) -> Lines:
         + (f", where it has {values[name]!r}" if name in values else "")
         for name, value in sorted(given.items())
     ]
-
-
-def _dataset_like(path: Path, description: dict[str, Any]) -> str:
-    """The data set in params.yaml that means the same as a description.
-
-    Raises:
-        ParameterError: there is none, or the description cannot be used.
-    """
-    try:
-        wanted = _spec(description)
-    except ValidationError as error:
-        message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ParameterError(f"{path}: {message}.") from None
-    for name, described in paths.params()["datasets"].items():
-        try:
-            if _spec(described) == wanted:
-                return name
-        except (ValidationError, KeyError):
-            continue  # which its own use will say
-    line = ", ".join(f"{key}: {value}" for key, value in description.items())
-    raise ParameterError(
-        f"{path} describes a data set that params.yaml does not; add one under datasets as "
-        f"{{{line}}}."
-    )
-
-
-def _spec(description: dict[str, Any]) -> Any:
-    return TypeAdapter(ROW_SOURCES[description["source"]][0]).validate_python(description)

@@ -1,12 +1,18 @@
 """Split configs of MLoRA's released code and of MAMDR, whose data it uses."""
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
 from mlorakit import paths
 from mlorakit.config import ParameterError
+from mlorakit.data.dataset_specs import AmazonSpec, DatasetSpec
+from mlorakit.data.row_sources import ROW_SOURCES
 from mlorakit.released_json import check_keys, one_of, read_json
 
 _MOVIELENS_FIELDS = "user,movie"
@@ -161,11 +167,54 @@ def dataset_of(path: Path, name: str, split: str) -> str:
     else:
         themes = "all" if found["number"] == "all" else int(found["number"])
         wanted = taobao(themes, found["time"] is not None)
-    for candidate, described in paths.params()["datasets"].items():
-        if described == wanted:
-            return candidate
-    line = ", ".join(f"{key}: {value}" for key, value in wanted.items())
+    return dataset_like(path, wanted, f"trains on {name}, {split}, a data set")
+
+
+def dataset_like(path: Path, description: dict[str, Any], saying: str) -> str:
+    """The data set in params.yaml that means the same as a description.
+
+    Args:
+        path: of the config, for messages.
+        description: in the terms of params.yaml.
+        saying: what the config does with "a data set", for messages.
+
+    Raises:
+        ParameterError: there is none, or the description cannot be used.
+    """
+    try:
+        wanted = _meaning(description)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ParameterError(f"{path}: {message}.") from None
+    datasets = paths.params()["datasets"]
+    for name, described in datasets.items():
+        try:
+            if _meaning(described) == wanted:
+                return name
+        except (ValidationError, KeyError):
+            continue  # which its own use will say
+    free = description["source"]
+    while free in datasets:
+        free = f"my_{free}"
     raise ParameterError(
-        f"{path} trains on {name}, {split}, which no data set in params.yaml is; add one under "
-        f"datasets as {{{line}}}."
+        f"{path} {saying} that params.yaml does not describe; add it under datasets, such as "
+        f"`{free}: {as_yaml(description)}`."
     )
+
+
+def as_yaml(description: dict[str, Any]) -> str:
+    """A description in one line, as it may stand in params.yaml."""
+    text = yaml.safe_dump(description, default_flow_style=True, sort_keys=False, width=math.inf)
+    return text.strip()
+
+
+def _meaning(description: dict[str, Any]) -> DatasetSpec:
+    """A description as it is understood, whose categories stand in one order: MAMDR's file of 13
+    has another than `amazon_13`.
+    """
+    spec: DatasetSpec = TypeAdapter(ROW_SOURCES[description["source"]][0]).validate_python(
+        description
+    )
+    if isinstance(spec, AmazonSpec):
+        return replace(spec, categories=tuple(sorted(spec.categories)))
+    return spec

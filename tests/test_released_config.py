@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mlorakit.config import ParameterError, TrainConfig
 from mlorakit.released_config import ReleasedConfig, read_released_config
@@ -272,10 +273,44 @@ def test_a_data_set_that_params_do_not_describe_is_asked_for(
     split: str, described: dict, read: Read, set_params: SetParams
 ) -> None:
     changes = {"dataset.name": "Taobao", "dataset.domain_split_path": split}
-    with pytest.raises(ParameterError, match=f"trains on Taobao, {split}, which no data set in"):
+    with pytest.raises(ParameterError, match=f"trains on Taobao, {split}, a data set that params"):
         read(changes)
     set_params(datasets={"mine": described})
     assert read(changes).values["dataset"] == "mine"
+
+
+def test_the_line_that_is_asked_for_is_yaml_under_a_free_name(
+    read: Read, set_params: SetParams
+) -> None:
+    set_params(datasets={"movielens_age": {"source": "generated_log"}})
+    with pytest.raises(ParameterError) as refused:
+        read({"dataset.domain_split_path": "split_by_age"})
+    line = str(refused.value).split("`")[1]
+    assert line == "my_movielens: {source: movielens, domain: age, fields: 'user,movie'}"
+    set_params(datasets=yaml.safe_load(line))
+    found = read({"dataset.domain_split_path": "split_by_age"})
+    assert found.values["dataset"] == "my_movielens"
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        {"source": "taobao", "themes": 40, "split": "random"},
+        {"source": "taobao", "themes": "40", "ctr_ratio": "0.2, 0.5"},
+    ],
+)
+def test_a_data_set_is_found_however_it_is_written(
+    described: dict, read: Read, set_params: SetParams
+) -> None:
+    set_params(datasets={"broken": {"source": "nothing"}, "mine": described})
+    changes = {"dataset.name": "Taobao", "dataset.domain_split_path": "split_by_theme_40"}
+    assert read(changes).values["dataset"] == "mine"
+
+
+def test_fields_may_be_written_with_a_blank(read: Read, set_params: SetParams) -> None:
+    spaced = {"source": "movielens", "domain": "gender", "fields": "user, movie"}
+    set_params(datasets={"movielens": spaced})
+    assert read().values["dataset"] == "movielens"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from mlorakit.baseline_config import BaselineConfig
 from mlorakit.config import ParameterError, PreprocessConfig, TrainConfig
-from mlorakit.data.amazon import CATEGORIES
+from mlorakit.data.amazon import CATEGORIES, GROUPS
 from mlorakit.released_notebook import (
     baseline_parameters,
     find_config,
@@ -227,6 +227,11 @@ def test_a_split_config_of_amazon_may_list_what_a_group_names(project: Path) -> 
     write(project / "config_6.json", content)
     found, _ = preprocess_parameters(*run(PREPROCESS, config="config_6.json"))
     assert (found.dataset, found.split_seed) == ("amazon_6", 1)
+    # In the order of the alphabet, as MAMDR's file has them.
+    thirteen = [name.replace("_", " ") for name in sorted(GROUPS["amazon_13"])]
+    write(project / "config_13.json", {"categories": thirteen, "seed": 1})
+    found, _ = preprocess_parameters(*run(PREPROCESS, config="config_13.json"))
+    assert found.dataset == "amazon_13"
 
 
 @pytest.mark.parametrize(
@@ -262,8 +267,8 @@ def test_a_data_set_that_params_do_not_describe_is_asked_for(
     with pytest.raises(ParameterError) as refused:
         preprocess_parameters(*run(PREPROCESS, config="config.json"))
     assert str(refused.value).endswith(
-        "config.json describes a data set that params.yaml does not; add one under datasets as "
-        "{source: taobao, themes: 20, ctr_ratio: [0.1, 0.3]}."
+        "config.json makes a data set that params.yaml does not describe; add it under datasets, "
+        "such as `taobao: {source: taobao, themes: 20, ctr_ratio: [0.1, 0.3]}`."
     )
     described = {"source": "taobao", "themes": 20, "ctr_ratio": "0.1, 0.3"}
     set_params(datasets={"mine": described, "broken": {"source": "nothing"}})

@@ -11,7 +11,7 @@ from mlorakit.data.own import SplitBy
 
 FORBID = ConfigDict(extra="forbid")
 ALL = "all"
-"""All of Amazon's categories, or all themes of Taobao."""
+"""The `categories` of all of Amazon."""
 
 
 class DatasetSpec(Protocol):
