@@ -6,6 +6,7 @@ from typing import Any
 
 from mlorakit.config import ParameterError, TrainConfig
 from mlorakit.models import BACKBONES
+from mlorakit.models.baselines import BASELINE_SETTINGS, MAMDR_BASELINES
 from mlorakit.released_json import check_keys, one_of, read_json
 from mlorakit.released_keys import DIMS, FIXED, IGNORED, READ, SAME
 from mlorakit.released_split import dataset_of
@@ -18,6 +19,7 @@ STAR = "star"
 """The `backbone` of a config of STAR, which is none of ours but a baseline."""
 
 _STAR_NAMES = ("star", "star_single")
+_BY_SIZES = tuple(name for name in MAMDR_BASELINES if name != STAR)
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,14 @@ def read_released_config(path: Path) -> ReleasedConfig:
     Raises:
         ParameterError: the file is no JSON object of the sections model, train and dataset, has a
             key or a name of which nothing is known, a value that cannot be taken, or a data set
-            that params.yaml does not describe.
+            that params.yaml does not describe; or it is MAMDR's of a baseline other than STAR.
     """
     sections = read_json(path)
     check_keys(path, sections, ("model", "train", "dataset"))
     for name in ("model", "train", "dataset"):
         if not isinstance(sections.get(name), dict):
             raise ParameterError(f"{path} has no section {name!r}.")
+    _refuse_baseline(path, sections["model"].get("name"))
     content = {f"{name}.{key}": v for name, part in sections.items() for key, v in part.items()}
     check_keys(path, content, (*READ, *IGNORED))
     for key in ("model.name", "dataset.name", "dataset.domain_split_path"):
@@ -86,6 +89,16 @@ def read_released_config(path: Path) -> ReleasedConfig:
     if "dataset.seed" in content:
         values["seeds"] = [content["dataset.seed"]]
     return ReleasedConfig(values, ignored, _notes(content, values), content)
+
+
+def _refuse_baseline(path: Path, name: Any) -> None:
+    """Refuse MAMDR's configs of baselines that are here, whose keys are their own."""
+    if name in _BY_SIZES:
+        raise ParameterError(
+            f"{path} describes {name}, a baseline that is here without its config, which has keys "
+            f"of its own: run notebooks/baselines.ipynb with `-p baseline {name} -p sizes SIZES`, "
+            f"where SIZES names MAMDR's config, one of {', '.join(BASELINE_SETTINGS)}."
+        )
 
 
 def _model(path: Path, content: dict[str, Any], ignored: dict[str, str]) -> dict[str, Any]:

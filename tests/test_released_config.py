@@ -343,6 +343,26 @@ def test_what_cannot_be_taken_is_refused(changes: dict, message: str, read: Read
         read(changes)
 
 
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("mmoe", {"num_experts": 5, "gate_dnn_hidden_units": [64]}),
+        ("ple", {"num_levels": 1, "shared_expert_num": 2, "specific_expert_num": 5}),
+        ("shared_bottom", {}),
+    ],
+)
+def test_a_baseline_of_mamdr_is_refused_with_the_way_to_run_it(
+    name: str, keys: dict, read: Read
+) -> None:
+    own = {f"model.{key}": value for key, value in {"tower_hidden_dim": [64], **keys}.items()}
+    with pytest.raises(ParameterError) as refused:
+        read({"model.name": name} | own)
+    message = str(refused.value)
+    assert f"config.json describes {name}, a baseline that is here without its config" in message
+    assert f"`-p baseline {name} -p sizes SIZES`" in message
+    assert message.endswith("one of amazon, taobao_10, taobao_20, taobao_30.")
+
+
 def test_what_training_cannot_do_is_refused(read: Read) -> None:
     with pytest.raises(ParameterError, match=r"Parameter dropout = 1\.5 cannot be used"):
         read({"model.dropout": 1.5}).train_config()
