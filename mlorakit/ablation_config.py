@@ -16,6 +16,7 @@ from mlorakit.config_base import (
     PositiveFloat,
     PositiveInt,
     Widths,
+    crossed,
     dataset_of_params,
     inside_project,
     one_of,
@@ -37,11 +38,6 @@ def _crossed(value: Any) -> Any:
 
 CrossedWidths = Annotated[Widths, BeforeValidator(_crossed)]
 Alpha = PositiveInt | Literal["paper", "none"]
-
-
-def crossed(hidden: tuple[int, ...]) -> str:
-    """Widths as "256x128x64"."""
-    return "x".join(map(str, hidden))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
+from mlorakit import paths
 from mlorakit.config_base import (
     Device,
     Dropout,
@@ -22,6 +23,19 @@ from mlorakit.config_base import (
 from mlorakit.models.baselines import BASELINE_SETTINGS, BASELINES
 
 _OF_DATA_SET = "auto"
+
+_OPTIONS = {
+    "sizes": "sizes",
+    "vectors": "vectors",
+    "embedding_size": "embedding",
+    "dropout": "dropout",
+    "batch_size": "batch",
+    "learning_rate": "lr",
+    "l2": "l2",
+    "patience": "patience",
+    "max_epochs": "epochs",
+}
+"""Options that a cell's name tells apart, in this order, and what it calls them."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,9 @@ class BaselineConfig(NotebookConfig):
     @property
     def cell(self) -> str:
         """Name of the cell among those of its data set; see `differences`."""
-        return baseline_cell(self.baseline, self.batch_order) + self.differences("vectors")
+        params = paths.params()
+        usual = params.get("train", {}) | params.get("baselines", {})
+        return baseline_cell(self.baseline, self.batch_order) + self.differences(_OPTIONS, usual)
 
 
 def baseline_cell(baseline: str, batch_order: str) -> str:

@@ -2,6 +2,8 @@
 
 import ast
 import dataclasses
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -111,17 +113,36 @@ class NotebookConfig:
         defaults, injected = notebook_parameters(cells, namespace)
         return cls.of(**defaults | injected)
 
-    def differences(self, *options: str) -> str:
-        """How a cell's name ends: with the options in which it differs from the cells of the grid,
-        that is, from `train` in params.yaml, so that it does not take the place of their results.
+    def differences(self, options: Mapping[str, str], usual: Mapping[str, Any]) -> str:
+        """How a cell's name ends: with the options in which it differs from the pipeline's cells.
+
+        Neither their results nor those of a run with other options are then replaced.
+
+        Args:
+            options: those that count, in their order, each with what a name calls it.
+            usual: the pipeline's values, from params.yaml; where it has none, the default stands.
+
+        Returns:
+            Such as "-hidden_64x32-dropout_0.2"; empty for a cell of the pipeline.
         """
-        grid = paths.params().get("train", {})
+        values = asdict(self)  # type: ignore[call-overload]
+        theirs = {name: usual.get(name, getattr(type(self), name)) for name in options}
+        pipelines = self.of(**values | theirs)
         ending = ""
-        for option in options:
-            value = getattr(self, option)
-            if value != grid.get(option, getattr(type(self), option)):
-                ending += f"-{option}" if value is True else f"-{option}_{value}"
+        for option, called in options.items():
+            value = values[option]
+            if value != getattr(pipelines, option):
+                ending += f"-{called}" if value is True else f"-{called}_{_in_a_name(value)}"
         return ending
+
+
+def crossed(hidden: tuple[int, ...]) -> str:
+    """Widths as "256x128x64"."""
+    return "x".join(map(str, hidden))
+
+
+def _in_a_name(value: Any) -> str:
+    return crossed(value) if isinstance(value, tuple) else str(value)
 
 
 def notebook_parameters(

@@ -24,8 +24,25 @@ from mlorakit.config_base import (
 )
 from mlorakit.models import BACKBONES, PROTOCOLS, VARIANTS, paper_alpha
 
-_OPTIONS = ("rank", "norm", "vectors", "two_stage")
-"""Options that a cell's name tells apart, in this order."""
+_OPTIONS = {
+    "protocol": "protocol",
+    "alpha": "alpha",
+    "rank": "rank",
+    "norm": "norm",
+    "vectors": "vectors",
+    "embedding_size": "embedding",
+    "hidden": "hidden",
+    "dropout": "dropout",
+    "batch_size": "batch",
+    "learning_rate": "lr",
+    "l2": "l2",
+    "patience": "patience",
+    "max_epochs": "epochs",
+    "two_stage": "two_stage",
+}
+"""Options that a cell's name tells apart, in this order, and what it calls them. Seeds are told
+apart in the results; device, threads and `into` do not decide them.
+"""
 
 
 @dataclass(frozen=True)
@@ -118,9 +135,13 @@ class TrainConfig(NotebookConfig):
     @property
     def cell(self) -> str:
         """Name of the cell among those of its data set; see `differences`."""
-        # No variant but mlora has a rank.
-        named = [name for name in _OPTIONS if name != "rank" or self.variant == "mlora"]
-        return f"{self.backbone}-{self.variant}-{self.order}" + self.differences(*named)
+        named = dict(_OPTIONS)
+        if self.variant != "mlora":
+            del named["alpha"], named["rank"]  # which no other variant has
+        elif self.rank:
+            del named["alpha"]  # which has no effect then
+        usual = paths.params().get("train", {})
+        return f"{self.backbone}-{self.variant}-{self.order}" + self.differences(named, usual)
 
 
 @dataclass(frozen=True)

@@ -114,12 +114,13 @@ def test_a_cell_is_written_beside_those_of_the_backbones(
     alternate = config(baseline="separate", batch_order="alternate", seeds=(1, 2))
     results = [run_seed(alternate, tiny_data, seed) for seed in alternate.seeds]
     written = write_cell(results, alternate)
+    cell = "baseline-separate-alternate-batch_128-lr_0.01-epochs_2"
     assert [path.relative_to(project).as_posix() for path in written] == [
-        "reports/metrics/generated/baseline-separate-alternate.json",
-        "reports/history/generated/baseline-separate-alternate.csv",
-        "reports/cells/generated/baseline-separate-alternate/predictions.parquet",
-        "reports/cells/generated/baseline-separate-alternate/weights-seed-1.safetensors",
-        "reports/cells/generated/baseline-separate-alternate/weights-seed-2.safetensors",
+        f"reports/metrics/generated/{cell}.json",
+        f"reports/history/generated/{cell}.csv",
+        f"reports/cells/generated/{cell}/predictions.parquet",
+        f"reports/cells/generated/{cell}/weights-seed-1.safetensors",
+        f"reports/cells/generated/{cell}/weights-seed-2.safetensors",
     ]
     metrics = json.loads(written[0].read_text())
     assert metrics == summarize(results)

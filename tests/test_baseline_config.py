@@ -57,6 +57,14 @@ def test_a_cells_name_tells_its_vectors_apart_from_the_grids(
     assert BaselineConfig.of().cell == "baseline-star-mixed-vectors_auto"
 
 
+def test_a_cells_name_tells_its_options_apart(set_params: Callable[..., None]) -> None:
+    options = {"sizes": "amazon", "dropout": 0.2, "learning_rate": 0.01, "embedding_size": 16}
+    name = "baseline-star-mixed-sizes_amazon-embedding_16-dropout_0.2-lr_0.01"
+    assert BaselineConfig.of(**options).cell == name
+    set_params(train={"embedding_size": 16}, baselines={"dropout": 0.2, "learning_rate": 0.01})
+    assert BaselineConfig.of(**options).cell == "baseline-star-mixed-sizes_amazon"
+
+
 def test_an_unknown_baseline_in_the_grid_is_refused_with_the_known_ones() -> None:
     assert BaselineGrid.of(models=("ple", "star")).models == ("ple", "star")
     with pytest.raises(ParameterError, match=r"baselines\.models = 'dnn' is not known; .*separate"):

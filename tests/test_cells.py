@@ -188,12 +188,13 @@ def test_prediction_bins_hold_every_row_once(results: list[SeedResult]) -> None:
 
 def test_a_cell_is_written_and_read_back(project: Path, results: list[SeedResult]) -> None:
     written = write_cell(results, config())
+    cell = "wdl-mlora-mixed-alpha_4-hidden_16x8-batch_128-lr_0.01-epochs_2"
     assert [path.relative_to(project).as_posix() for path in written] == [
-        "reports/metrics/generated/wdl-mlora-mixed.json",
-        "reports/history/generated/wdl-mlora-mixed.csv",
-        "reports/cells/generated/wdl-mlora-mixed/predictions.parquet",
-        "reports/cells/generated/wdl-mlora-mixed/weights-seed-1.safetensors",
-        "reports/cells/generated/wdl-mlora-mixed/weights-seed-2.safetensors",
+        f"reports/metrics/generated/{cell}.json",
+        f"reports/history/generated/{cell}.csv",
+        f"reports/cells/generated/{cell}/predictions.parquet",
+        f"reports/cells/generated/{cell}/weights-seed-1.safetensors",
+        f"reports/cells/generated/{cell}/weights-seed-2.safetensors",
     ]
     assert json.loads(written[0].read_text()) == summarize(results)
     read = pd.read_csv(written[1])
@@ -280,7 +281,7 @@ def test_a_cell_in_two_stages_lies_beside_the_other(
 ) -> None:
     first = write_cell(results, config())
     second = write_cell([staged], config(**STAGED))
-    assert second[0].name == "wdl-mlora-mixed-two_stage.json"
+    assert second[0].name == f"{config().cell}-two_stage.json"
     assert not set(first) & set(second)
 
 

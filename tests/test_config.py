@@ -215,7 +215,8 @@ def test_the_order_of_batches_may_be_the_protocols(
 ) -> None:
     config = TrainConfig.of(backbone="dcn", variant="base", protocol=protocol, batch_order=order)
     assert config.order == resolved
-    assert config.cell == f"dcn-base-{resolved}"
+    ending = "-protocol_released" if protocol == "released" else ""
+    assert config.cell == f"dcn-base-{resolved}{ending}"
 
 
 @pytest.mark.parametrize(
@@ -227,6 +228,15 @@ def test_the_order_of_batches_may_be_the_protocols(
         ({"vectors": "none"}, "-vectors_none"),
         ({"two_stage": True}, "-two_stage"),
         ({"two_stage": True, "rank": 2, "norm": "bn"}, "-rank_2-norm_bn-two_stage"),
+        ({"protocol": "released", "batch_order": "mixed"}, "-protocol_released"),
+        ({"alpha": 32}, "-alpha_32"),
+        ({"alpha": 32, "rank": 2}, "-rank_2"),  # alpha decides nothing then
+        ({"embedding_size": 16}, "-embedding_16"),
+        ({"hidden": "64"}, "-hidden_64"),
+        ({"hidden": "64,32", "dropout": 0.2}, "-hidden_64x32-dropout_0.2"),
+        ({"batch_size": 512, "learning_rate": "5e-4"}, "-batch_512-lr_0.0005"),
+        ({"l2": 0, "patience": 5, "max_epochs": 2}, "-l2_0.0-patience_5-epochs_2"),
+        ({"seeds": "1,2", "device": "cpu", "threads": 1, "into": "reports/mine"}, ""),
     ],
 )
 def test_a_cells_name_tells_its_options_apart(options: dict, ending: str) -> None:
@@ -234,13 +244,29 @@ def test_a_cells_name_tells_its_options_apart(options: dict, ending: str) -> Non
 
 
 def test_options_of_the_whole_grid_are_in_no_name(set_params: Callable[..., None]) -> None:
-    set_params(train={"norm": "bn", "rank": 8})
-    assert TrainConfig.of(backbone="dcn", norm="bn", rank=8).cell == "dcn-mlora-mixed"
-    assert TrainConfig.of(backbone="dcn").cell == "dcn-mlora-mixed-rank_0-norm_none"
+    set_params(train={"norm": "bn", "rank": 8, "hidden": "8, 4"})
+    config = TrainConfig.of(backbone="dcn", norm="bn", rank=8, hidden=(8, 4))
+    assert config.cell == "dcn-mlora-mixed"
+    usual = "dcn-mlora-mixed-rank_0-norm_none-hidden_256x128x64"
+    assert TrainConfig.of(backbone="dcn").cell == usual
 
 
-def test_a_rank_is_in_no_name_of_a_variant_without_one() -> None:
-    assert TrainConfig.of(backbone="dcn", variant="base", rank=8).cell == "dcn-base-mixed"
+def test_every_option_that_decides_a_result_is_in_the_name() -> None:
+    told = {"dataset", "backbone", "variant", "batch_order"}  # by the folder, or in every name
+    others = {"seeds", "device", "threads", "into"}
+    changed: dict = {"protocol": "released", "norm": "bn", "vectors": "none", "two_stage": True}
+    changed |= dict.fromkeys(("dropout", "learning_rate", "l2"), 0.25)
+    changed |= dict.fromkeys(("alpha", "rank", "embedding_size", "hidden", "batch_size"), 7)
+    changed |= dict.fromkeys(("patience", "max_epochs"), 7)
+    assert changed.keys() == set(TrainConfig.__dataclass_fields__) - told - others
+    names = {TrainConfig.of(batch_order="mixed", **{n: v}).cell for n, v in changed.items()}
+    assert len(names | {TrainConfig.of().cell}) == len(changed) + 1
+
+
+@pytest.mark.parametrize("variant", ["base", "control"])
+def test_a_rank_is_in_no_name_of_a_variant_without_one(variant: str) -> None:
+    config = TrainConfig.of(backbone="dcn", variant=variant, rank=8, alpha=4)
+    assert config.cell == f"dcn-{variant}-mixed"
 
 
 @pytest.mark.parametrize("variant", ["base", "control"])

@@ -22,6 +22,10 @@ SMALL_TASKS = (
     *("-p", "batch_size", "64", "-p", "threads", "1"),
 )
 
+# Cells by what they have of their own beside the params.yaml of the temporary project.
+TRAINED = "deepfm-mlora-mixed-alpha_4-patience_60-epochs_60"
+TRAINED_BASELINE = "baseline-star-alternate-dropout_0.25-lr_mamdr-patience_40-epochs_40"
+
 TINY_BASELINE = ("-p", "dataset", "generated", "-p", "batch_size", "256", "-p", "threads", "1")
 
 
@@ -82,14 +86,14 @@ def trained(make_project: Callable[[], Project]) -> Whole:
     assert not (project.root / "data").exists()
     more = ("-p", "max_epochs", "60", "-p", "patience", "60", "-p", "seeds", "3,4")
     model = ("-p", "variant", "mlora", "-p", "alpha", "4")
-    cell = "generated/deepfm-mlora-mixed"
+    cell = f"generated/{TRAINED}"
     results = (f"metrics/{cell}.json", f"history/{cell}.csv", f"cells/{cell}")
     return Whole(project, "train", (*SMALL, *more, *model), *results)
 
 
 @pytest.mark.xdist_group("train")
 def test_train_works_alone_and_prepares_its_data(trained: Whole) -> None:
-    metrics = metrics_of(trained.project, "deepfm-mlora-mixed")
+    metrics = metrics_of(trained.project, TRAINED)
     assert sorted(metrics["seeds"]) == ["3", "4"]
     # Adapters of 24 -> 8 -> 4 with ranks 2 and 1, and biases, for two domains.
     assert metrics["params_added"] == 2 * ((24 * 2 + 2 * 8 + 8) + (8 * 1 + 1 * 4 + 4))
@@ -128,7 +132,8 @@ def test_a_released_config_gives_the_parameters_of_training(project: Project) ->
     beside = ("-p", "dataset", "generated", "-p", "batch_size", "256", "-p", "threads", "1")
     command = ("papermill", "train.ipynb", "../out.ipynb", "-p", "config", "released.json", *beside)
     project.run(*command, folder="notebooks")
-    cell = "mlp-mlora-mixed-rank_2-norm_pn-two_stage"
+    options = "rank_2-norm_pn-embedding_4-dropout_0.1-lr_0.01-epochs_1-two_stage"
+    cell = f"mlp-mlora-mixed-{options}"
     metrics = metrics_of(project, cell)
     assert list(metrics["seeds"]) == ["9"]
     assert metrics["seeds"]["9"]["epochs"] == 2  # one of each stage
@@ -227,14 +232,14 @@ def test_tables_without_results_say_what_to_do(project: Project) -> None:
 def trained_baseline(make_project: Callable[[], Project]) -> Whole:
     more = ("-p", "baseline", "star", "-p", "dropout", "0.25", "-p", "batch_order", "alternate")
     length = ("-p", "max_epochs", "40", "-p", "patience", "40", "-p", "seeds", "3,4")
-    cell = "generated/baseline-star-alternate"
+    cell = f"generated/{TRAINED_BASELINE}"
     results = (f"metrics/{cell}.json", f"history/{cell}.csv", f"cells/{cell}")
     return Whole(make_project(), "baselines", (*TINY_BASELINE, *more, *length), *results)
 
 
 @pytest.mark.xdist_group("baselines")
 def test_baselines_work_alone(trained_baseline: Whole) -> None:
-    metrics = metrics_of(trained_baseline.project, "baseline-star-alternate")
+    metrics = metrics_of(trained_baseline.project, TRAINED_BASELINE)
     assert sorted(metrics["seeds"]) == ["3", "4"]
     # Scales and shifts of the norm's 24 values, layers of 24 -> 256 -> 128 -> 64, each once for all
     # and once for each of two domains; and a head of 64.
