@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -19,6 +20,8 @@ def apply_style() -> None:
     sns.set_theme(context="paper", style="whitegrid", font="DejaVu Sans", font_scale=1.1)
     mpl.rcParams["svg.hashsalt"] = "mlorakit"
     mpl.rcParams["svg.fonttype"] = "none"
+    # A notebook shows a figure that pyplot did not make as text until its backend is loaded.
+    plt.switch_backend(mpl.get_backend())
 
 
 def save_figure(figure: Figure, folder: Path, name: str, dpi: int) -> None:

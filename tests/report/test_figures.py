@@ -1,5 +1,8 @@
 """Figures: what they show, and that equal input gives equal files."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -114,3 +117,13 @@ def test_one_seed_has_dots_and_no_bar_of_means(cell: Cell) -> None:
 def test_every_variant_has_a_colour_of_its_own() -> None:
     assert set(VARIANT_COLOURS) == set(VARIANTS)
     assert len(set(VARIANT_COLOURS.values())) == len(VARIANTS)
+
+
+def test_a_notebook_shows_figures_that_pyplot_did_not_make_as_images() -> None:
+    code = (
+        "from matplotlib.figure import Figure; from mlorakit.report.figures import apply_style; "
+        "apply_style(); get_ipython().display_formatter.formatters['image/png'].lookup(Figure())"
+    )
+    env = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    command = (sys.executable, "-m", "IPython", "--HistoryManager.enabled=False", "-c", code)
+    subprocess.run(command, env=env, check=True)
