@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
+from IPython.display import display
 
 from mlorakit import paths
 from mlorakit.data.dataset import describe
@@ -131,8 +132,7 @@ def write_table(
         return
     folder.mkdir(parents=True, exist_ok=True)
     frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.8g", lineterminator="\n")
-    shown = (frame if readable is None else readable).astype(object)
-    shown = shown.where(shown.notna(), "").map(_text)
+    shown = as_text(frame if readable is None else readable)
     markdown = f"{caption}\n\n{markdown_table(shown)}\n\n{source.sentence()}\n"
     (folder / f"{name}.md").write_text(markdown)
     (folder / f"{name}.tex").write_text(latex_table(shown, name, caption, source))
@@ -140,6 +140,25 @@ def write_table(
     known = json.loads(sources.read_text()) if sources.is_file() else {}
     known[name] = asdict(source)
     sources.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
+def show_table(frame: pd.DataFrame) -> None:
+    """Show a table in a notebook: all rows and whole texts, written as in Markdown.
+
+    A table without rows is not shown.
+    """
+    if frame.empty:
+        return
+    with pd.option_context(
+        "display.max_rows", None, "display.max_columns", None, "display.max_colwidth", None
+    ):
+        display(as_text(frame))
+
+
+def as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame in strings: four decimals, blanks where there is no value."""
+    shown = frame.astype(object)
+    return shown.where(shown.notna(), "").map(_text)
 
 
 def markdown_table(frame: pd.DataFrame) -> str:
