@@ -20,6 +20,9 @@ _MEANS = ("rows_train", "rows_validation", "epochs", "weights_trained", "weights
 def new_domains(cells: list[dict]) -> pd.DataFrame:
     """A row per data set, backbone and way to serve the new domains; means over seeds.
 
+    Rows are those of the new domains: every way but retraining starts from a model of all rows of
+    the others, and retraining takes these besides.
+
     `minus_none` and `minus_full` are paired by seed: a seed holds its own domains out. p-values of
     the paired t-test are corrected by Holm's method over the rows of the table.
 
@@ -95,7 +98,7 @@ def readable_new_domains(frame: pd.DataFrame) -> pd.DataFrame:
             "data set": frame["dataset"],
             "backbone": frame["backbone"].map(BACKBONE_TITLES),
             "new domain served by": ways,
-            "training rows": frame["rows_train"].map("{:,.0f}".format),
+            "training rows of new domains": frame["rows_train"].map("{:,.0f}".format),
             "weights trained": frame["weights_trained"].map("{:,.0f}".format),
             "weights added": frame["weights_added"].map("{:,.0f}".format),
             "WAUC": _spread(frame, "wauc_mean", "wauc_std"),

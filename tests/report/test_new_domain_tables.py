@@ -51,6 +51,7 @@ def test_one_seed_has_no_deviation_and_no_p(new_domain_cell: Cell) -> None:
         "its adapter alone, 100% of its rows",
         "retraining on all domains",
     ]
+    assert shown["training rows of new domains"].tolist() == ["0", "50", "500", "500"]
     assert shown["WAUC"].tolist() == ["0.5000", "0.5000", "0.6250", "0.7500"]
     assert shown["− no adaptation"].tolist() == ["", "+0.0000", "+0.1250", "+0.2500"]
     assert shown["− retraining"].tolist() == ["-0.2500", "-0.2500", "-0.1250", ""]
