@@ -12,7 +12,7 @@ from mlorakit.data.dataset import describe, load_dataset
 from mlorakit.metrics import weighted_auc
 from mlorakit.models import BACKBONE_TITLES, BACKBONES
 from mlorakit.overhead import overhead
-from mlorakit.report.tables import with_spread
+from mlorakit.report.tables import p_text, with_spread
 from mlorakit.statistics import holm, paired_difference
 
 _GROUP = ("dataset", "backbone", "hidden")
@@ -109,7 +109,7 @@ def readable_sweep(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     shown["mlora"] = _spread(frame, "mlora")
     shown["mlora − control"] = _spread(frame, _DIFFERENCE, signed=True)
     if frame["n_seeds"].max() > 1:
-        shown["p"] = ["" if pd.isna(p) else f"{p:.3g}" for p in frame[f"{_DIFFERENCE}_p"]]
+        shown["p"] = frame[f"{_DIFFERENCE}_p"].map(p_text)
     if "best" in columns and frame["best"].notna().any():
         shown["best possible"] = ["" if pd.isna(v) else f"{v:.4f}" for v in frame["best"]]
     shown["weights added"] = frame["params_added"].map("{:,}".format)

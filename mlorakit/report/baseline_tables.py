@@ -9,7 +9,7 @@ import pandas as pd
 from mlorakit.models import BACKBONE_TITLES
 from mlorakit.models.baselines import BASELINE_TITLES
 from mlorakit.report.published import published_mean_auc
-from mlorakit.report.tables import with_spread
+from mlorakit.report.tables import p_text, with_spread
 from mlorakit.statistics import holm, paired_difference
 
 BASELINE, BASE, MLORA = "baseline", "base", "mlora"
@@ -128,7 +128,7 @@ def readable_baselines(frame: pd.DataFrame) -> pd.DataFrame:
     if frame[_DIFFERENCE].notna().any():
         columns["MLP + MLoRA − model"] = _spread(frame, _DIFFERENCE, f"{_DIFFERENCE}_std", True)
         if several:
-            columns["p"] = ["" if pd.isna(p) else f"{p:.3g}" for p in frame[f"{_DIFFERENCE}_p"]]
+            columns["p"] = frame[f"{_DIFFERENCE}_p"].map(p_text)
     return pd.DataFrame(
         columns
         | {

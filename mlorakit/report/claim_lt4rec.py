@@ -45,6 +45,8 @@ def sparse_beats(other: str, numbers: Numbers) -> list[Finding]:
 def shared_beyond_chance(numbers: Numbers) -> list[Finding]:
     """Weights that both tickets keep minus those of independent masks, over the trunk's weights.
 
+    Fewer than by chance would speak against common ground. More does not speak for it: both tickets
+    start from the same initial weights, of which the large ones tend to survive whatever the task.
     Of two independent masks the number is hypergeometric in each layer; p is two-sided, by the
     normal distribution of the mean over seeds, corrected over the data sets.
     """
@@ -69,7 +71,7 @@ def shared_beyond_chance(numbers: Numbers) -> list[Finding]:
             value=value,
             p=p,
             n_seeds=row["n_seeds"],
-            verdict=by_p(value, p),
+            verdict=NOT_SUPPORTED if by_p(value, p) == NOT_SUPPORTED else UNDECIDED,
         )
         for row, value, p in zip(trunks, values, _corrected(ps), strict=True)
     ]

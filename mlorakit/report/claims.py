@@ -139,8 +139,9 @@ CLAIMS = (
         paper="LT4REC",
         text="The sharing pattern is learned, not designed: the tickets find weights in common.",
         test=(
-            "share of the trunk that both tickets keep, above that of independent masks; some of "
-            "it comes from the initial weights that the tickets have in common"
+            "share of the trunk that both tickets keep, minus that of independent masks: below 0 "
+            "speaks against it; above 0 does not decide, since the tickets' initial weights are "
+            "the same"
         ),
         form="{:+.2%}",
         find=shared_beyond_chance,

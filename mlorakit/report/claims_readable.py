@@ -4,6 +4,7 @@ import pandas as pd
 
 from mlorakit.report.claim_numbers import NOT_SUPPORTED, SUPPORTED, UNDECIDED
 from mlorakit.report.claims import CLAIMS
+from mlorakit.report.tables import p_text
 
 
 def readable_claims(frame: pd.DataFrame) -> pd.DataFrame:
@@ -43,7 +44,7 @@ def readable_claim_tests(frame: pd.DataFrame) -> pd.DataFrame:
                 form[claim].format(value)
                 for claim, value in zip(frame["claim"], frame["value"], strict=True)
             ],
-            "p (Holm)": ["" if pd.isna(p) else f"{p:.3g}" for p in frame["p"]],
+            "p (Holm)": frame["p"].map(p_text),
             "seeds": ["" if pd.isna(n) else str(n) for n in frame["n_seeds"]],
             "verdict": frame["verdict"],
         }

@@ -6,7 +6,7 @@ import pandas as pd
 
 from mlorakit.models import BACKBONE_TITLES
 from mlorakit.new_domain import ADAPTER, FULL, NONE
-from mlorakit.report.tables import with_spread
+from mlorakit.report.tables import p_text, with_spread
 from mlorakit.statistics import holm, paired_difference
 
 WAY_TITLES = {
@@ -107,8 +107,8 @@ def readable_new_domains(frame: pd.DataFrame) -> pd.DataFrame:
         }
     )
     if frame["n_seeds"].max() > 1:
-        shown["p (− no adaptation)"] = _p(frame["minus_none_p"])
-        shown["p (− retraining)"] = _p(frame["minus_full_p"])
+        shown["p (− no adaptation)"] = frame["minus_none_p"].map(p_text)
+        shown["p (− retraining)"] = frame["minus_full_p"].map(p_text)
     shown["ids known before"] = frame["known"]
     shown["seeds"] = frame["n_seeds"]
     return shown
@@ -117,7 +117,3 @@ def readable_new_domains(frame: pd.DataFrame) -> pd.DataFrame:
 def _spread(frame: pd.DataFrame, mean: str, std: str, signed: bool = False) -> list[str]:
     pairs = zip(frame[mean], frame[std], strict=True)
     return ["" if pd.isna(value) else with_spread(value, s, signed) for value, s in pairs]
-
-
-def _p(values: pd.Series) -> list[str]:
-    return ["" if pd.isna(p) else f"{p:.3g}" for p in values]

@@ -160,8 +160,7 @@ def readable_comparison(frame: pd.DataFrame) -> pd.DataFrame:
             if name in frame.columns:
                 row[f"{first} − {second}"] = with_spread(r[name], r[f"{name}_std"], signed=True)
                 if frame["n_seeds"].max() > 1:
-                    p = r[f"{name}_p"]
-                    row[f"p ({first} − {second})"] = "" if pd.isna(p) else f"{p:.3g}"
+                    row[f"p ({first} − {second})"] = p_text(r[f"{name}_p"])
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -207,3 +206,10 @@ def with_spread(mean: float, std: float | None, signed: bool = False) -> str:
     """Four decimals, with ± and the standard deviation where there is one."""
     text = f"{mean:+.4f}" if signed else f"{mean:.4f}"
     return text if std is None or pd.isna(std) else f"{text} ± {std:.4f}"
+
+
+def p_text(p: float | None) -> str:
+    """Three digits; blank where there is none, and no 0 where it is too small for a float."""
+    if p is None or pd.isna(p):
+        return ""
+    return "<1e-300" if p < 1e-300 else f"{p:.3g}"

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from mlorakit.data.tasks import TASKS
+from mlorakit.report.tables import p_text
 from mlorakit.report.task_masks import SHARES
 from mlorakit.report.task_methods import FLOOR_TITLES, LOWER_IS_BETTER, METRICS, method_title
 
@@ -77,7 +78,7 @@ def readable_differences(frame: pd.DataFrame) -> pd.DataFrame:
                 for r in rows
             ],
             "own intervals": ["apart" if r["apart"] else "overlap" for r in rows],
-            "p (Holm)": ["" if math.isnan(r["p_holm"]) else f"{r['p_holm']:.3g}" for r in rows],
+            "p (Holm)": frame["p_holm"].map(p_text),
             "seeds better": [f"{r['seeds_better']} of {r['n_seeds']}" for r in rows],
             "verdict": frame["verdict"],
         }

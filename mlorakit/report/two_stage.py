@@ -9,7 +9,7 @@ import pandas as pd
 from mlorakit import paths
 from mlorakit.models import BACKBONE_TITLES
 from mlorakit.report.results import Cell, find_cells, grid
-from mlorakit.report.tables import with_spread
+from mlorakit.report.tables import p_text, with_spread
 from mlorakit.statistics import holm, paired_difference
 from mlorakit.train_config import TwoStageGrid
 
@@ -113,7 +113,7 @@ def readable_two_stage(frame: pd.DataFrame) -> pd.DataFrame:
             "two stages − joint": with_spread(r[name], r[f"{name}_std"], True) if known else "",
         }
         if frame["n_seeds"].max() > 1:
-            row["p"] = "" if pd.isna(r[f"{name}_p"]) else f"{r[f'{name}_p']:.3g}"
+            row["p"] = p_text(r[f"{name}_p"])
         row["seeds"] = r["n_seeds"]
         row["stage 2 better"] = r["second_stage_better"]
         rows.append(row)

@@ -202,10 +202,10 @@ def _text(value: object) -> str:
 
 
 def _numeric(text: str) -> bool:
-    return text.lstrip("+-−")[:1].isdigit()
+    return text.lstrip("<+-−")[:1].isdigit()
 
 
 def _latex(text: str) -> str:
     for plain, escaped in (("\\", r"\textbackslash{}"), ("&", r"\&"), ("%", r"\%"), ("_", r"\_")):
         text = text.replace(plain, escaped)
-    return text.replace("±", r"$\pm$").replace("−", "$-$")
+    return text.replace("±", r"$\pm$").replace("−", "$-$").replace("<", "$<$")

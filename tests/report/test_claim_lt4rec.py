@@ -87,19 +87,19 @@ def test_sharing_is_measured_in_deviations_of_chance() -> None:
     deviation = math.sqrt(50 * 40 * 50 * 60 / (100**2 * 99) / 2)
     assert found.p == pytest.approx(math.erfc(4 / deviation / math.sqrt(2)))
     assert (found.subject, found.n_seeds) == ("trunk of 100 weights", 2)
-    assert found.verdict == SUPPORTED
 
 
 @pytest.mark.parametrize(
     ("rows", "verdict"),
     [
         (shares(16, 20), NOT_SUPPORTED),
+        (shares(24, 20), UNDECIDED),  # the tickets have their initial weights in common
         (shares(21, 20), UNDECIDED),
         (shares(24, 20, n_seeds=1), UNDECIDED),
         (shares(100, 100, kept=(100, 100)), UNDECIDED),  # full masks: hard sharing
     ],
 )
-def test_sharing_like_chance_or_of_one_seed_decides_nothing(rows: list[dict], verdict: str) -> None:
+def test_only_sharing_below_chance_decides(rows: list[dict], verdict: str) -> None:
     assert [f.verdict for f in shared_beyond_chance(numbers(lt4rec_overlap=rows))] == [verdict]
 
 

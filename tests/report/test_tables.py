@@ -14,6 +14,7 @@ from mlorakit.report.tables import (
     comparison,
     data_statistics,
     domain_auc,
+    p_text,
     readable_comparison,
     readable_domain_auc,
     readable_wauc,
@@ -272,3 +273,11 @@ def test_rows_of_two_tasks_are_accounted_for_in_their_own_folder() -> None:
         ["rows.gz", 103, 100, 3, ""],
         ["rows.gz", 103, 100, 3, "odd"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.03412, "0.0341"), (7.05e-131, "7.05e-131"), (0.0, "<1e-300"), (math.nan, ""), (None, "")],
+)
+def test_a_p_that_no_float_holds_is_not_0(p: float | None, text: str) -> None:
+    assert p_text(p) == text

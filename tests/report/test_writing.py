@@ -65,18 +65,20 @@ def test_markdown_puts_numbers_to_the_right_and_says_its_origin(tmp_path: Path) 
 
 
 def test_latex_is_escaped(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"data_set": [r"a\b & 5 %"], "difference": ["−0.1 ± 0.2"]})
+    frame = pd.DataFrame(
+        {"data_set": [r"a\b & 5 %"], "difference": ["−0.1 ± 0.2"], "p": ["<1e-300"]}
+    )
     lines = written(tmp_path, frame)["mlora_wauc.tex"].splitlines()
     assert lines[0].startswith("% Made by `dvc repro tables` ")
     assert lines[1:] == [
         r"\begin{table}",
         r"\caption{WAUC of 100 \% of rows.}",
         r"\label{tab:mlora_wauc}",
-        r"\begin{tabular}{lr}",
+        r"\begin{tabular}{lrr}",
         r"\toprule",
-        r"data\_set & difference \\",
+        r"data\_set & difference & p \\",
         r"\midrule",
-        r"a\textbackslash{}b \& 5 \% & $-$0.1 $\pm$ 0.2 \\",
+        r"a\textbackslash{}b \& 5 \% & $-$0.1 $\pm$ 0.2 & $<$1e-300 \\",
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
