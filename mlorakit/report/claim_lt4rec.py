@@ -8,6 +8,7 @@ from scipy.stats import kendalltau, norm
 
 from mlorakit.data.tasks import TASKS
 from mlorakit.report.claim_numbers import (
+    MEASURED_BY,
     NOT_SUPPORTED,
     SUPPORTED,
     UNDECIDED,
@@ -174,7 +175,9 @@ def speedup(numbers: Numbers) -> list[Finding]:
             faster, slower = min(ratios) > 1, max(ratios) < 1
             verdict = SUPPORTED if faster else NOT_SUPPORTED if slower else UNDECIDED
             subject = f"{share}, {'a row' if rows == '1' else f'{int(rows):,} rows'} at a time"
-            found.append(Finding("", subject, statistics.median(ratios), math.nan, None, verdict))
+            found.append(
+                Finding(MEASURED_BY, subject, statistics.median(ratios), math.nan, None, verdict)
+            )
     return found
 
 
@@ -186,5 +189,5 @@ def memory(numbers: Numbers) -> list[Finding]:
     for place, share in _compact(numbers.sparse):
         models = numbers.sparse["models"]
         ratio = models[place]["trunk_bytes"] / models[0]["trunk_bytes"]
-        found.append(Finding("", share, ratio, math.nan, None, by_bound(ratio, 1)))
+        found.append(Finding(MEASURED_BY, share, ratio, math.nan, None, by_bound(ratio, 1)))
     return found

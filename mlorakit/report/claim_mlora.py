@@ -1,11 +1,12 @@
 """What this run's tables say of MLoRA's claims."""
 
 import math
+from typing import Any
 
 from mlorakit.models import BACKBONE_TITLES
-from mlorakit.models.baselines import BASELINE_TITLES, MAMDR_BASELINES
+from mlorakit.models.baselines import BASELINE_TITLES
 from mlorakit.report.baseline_tables import BASELINE
-from mlorakit.report.claim_numbers import Finding, Numbers, by_bound, by_p
+from mlorakit.report.claim_numbers import UNDECIDED, Finding, Numbers, by_bound, by_p
 
 SMALL_OVERHEAD = 0.1
 """Share of added weights below which an overhead counts as small: our bound, not the paper's."""
@@ -31,67 +32,78 @@ def mlora_minus(other: str, numbers: Numbers) -> list[Finding]:
     ]
 
 
-def overhead(embeddings: bool, numbers: Numbers) -> list[Finding]:
-    """Weights that MLoRA adds over those of the base, a finding per data set and backbone.
+def overhead(share: str, numbers: Numbers) -> list[Finding]:
+    """A share of what MLoRA adds over the base model, a finding per data set and backbone.
 
     Args:
-        embeddings: whether those of embeddings and linear weights count among the base's.
+        share: column of the table: `share` of all weights, `share_of_layers` of those beside
+            embeddings and linear weights, or `share_of_multiply_adds` of a row's own adapter.
         numbers: see `read_numbers`.
     """
-    found: dict[tuple[str, str], Finding] = {}
-    for row in numbers.rows("mlora_wauc"):
-        if row["variant"] != "mlora":
-            continue
-        base = row["params"] - row["params_added"]
-        share = row["params_added"] / (base if embeddings else base - row["params_embedding"])
-        # Batch orders have the same weights.
-        found[row["dataset"], row["backbone"]] = Finding(
+    return [
+        Finding(
             dataset=row["dataset"],
-            subject=BACKBONE_TITLES[row["backbone"]],
-            value=share,
+            subject=f"{BACKBONE_TITLES[row['backbone']]}, {row['n_domains']} domains",
+            value=row[share],
             p=math.nan,
             n_seeds=None,
-            verdict=by_bound(share, SMALL_OVERHEAD),
+            verdict=by_bound(row[share], SMALL_OVERHEAD),
         )
-    return list(found.values())
+        for row in numbers.rows("mlora_overhead")
+    ]
 
 
-def mlora_minus_baselines(numbers: Numbers) -> list[Finding]:
-    """WAUC of the MLP with MLoRA minus a multi-domain baseline's, a finding per data set, batch
-    order and baseline that MLoRA's paper compares with.
+def mlora_minus_baselines(models: tuple[str, ...], numbers: Numbers) -> list[Finding]:
+    """WAUC of the MLP with MLoRA minus a baseline's, a finding per data set, batch order and
+    baseline.
+
+    p is the paired t-test's over seeds, corrected over the table; one seed has none. A baseline
+    that was not run beside others is undecided: a claim names them all.
+
+    Args:
+        models: keys of `BASELINES`.
+        numbers: see `read_numbers`.
+    """
+    rows = [
+        row
+        for row in numbers.rows("mlora_baselines")
+        if row["kind"] == BASELINE and not math.isnan(row["mlora_minus"])
+    ]
+    found = {(row["dataset"], row["batch_order"], row["model"]): row for row in rows}
+    pairs = dict.fromkeys((row["dataset"], row["batch_order"]) for row in rows)
+    return [
+        _minus_baseline(dataset, order, model, found.get((dataset, order, model)))
+        for dataset, order in pairs
+        for model in models
+    ]
+
+
+def _minus_baseline(dataset: str, order: str, model: str, row: dict[str, Any] | None) -> Finding:
+    """Args: the table's row; None of a baseline that was not run."""
+    subject = f"{BASELINE_TITLES[model]}, {order} batches"
+    if row is None:
+        return Finding(dataset, f"{subject}, not run", math.nan, math.nan, None, UNDECIDED)
+    value, p = row["mlora_minus"], row["mlora_minus_p"]
+    return Finding(dataset, subject, value, p, row["n_seeds"], by_p(value, p))
+
+
+def two_stage_minus_joint(numbers: Numbers) -> list[Finding]:
+    """WAUC of MLoRA trained in two stages minus that of joint training, a finding per data set,
+    batch order and backbone.
 
     p is the paired t-test's over seeds, corrected over the table; one seed has none.
     """
     return [
         Finding(
             dataset=row["dataset"],
-            subject=f"{BASELINE_TITLES[row['model']]}, {row['batch_order']} batches",
-            value=row["mlora_minus"],
-            p=row["mlora_minus_p"],
+            subject=f"{BACKBONE_TITLES[row['backbone']]}, {row['batch_order']} batches",
+            value=row["two_stage_minus_joint"],
+            p=row["two_stage_minus_joint_p"],
             n_seeds=row["n_seeds"],
-            verdict=by_p(row["mlora_minus"], row["mlora_minus_p"]),
+            verdict=by_p(row["two_stage_minus_joint"], row["two_stage_minus_joint_p"]),
         )
-        for row in numbers.rows("mlora_baselines")
-        if row["kind"] == BASELINE
-        and row["model"] in MAMDR_BASELINES
-        and not math.isnan(row["mlora_minus"])
-    ]
-
-
-def multiply_adds_added(numbers: Numbers) -> list[Finding]:
-    """Multiply-adds of a row's own adapter over those of the base, a finding per data set and
-    backbone.
-    """
-    return [
-        Finding(
-            dataset=row["dataset"],
-            subject=BACKBONE_TITLES[row["backbone"]],
-            value=row["share_of_multiply_adds"],
-            p=math.nan,
-            n_seeds=None,
-            verdict=by_bound(row["share_of_multiply_adds"], SMALL_OVERHEAD),
-        )
-        for row in numbers.rows("mlora_overhead")
+        for row in numbers.rows("mlora_two_stage")
+        if not math.isnan(row["two_stage_minus_joint"])
     ]
 
 

@@ -13,7 +13,7 @@ SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 
 TABLES = (
     "mlora_comparison",
-    "mlora_wauc",
+    "mlora_two_stage",
     "mlora_baselines",
     "mlora_overhead",
     "mlora_new_domain",
@@ -26,6 +26,8 @@ TABLES = (
 
 BENCHMARK = "sparse.json"
 """What `python -m benchmarks.sparse` measured: a ticket's cost to serve."""
+
+MEASURED_BY = "benchmarks.sparse"
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,27 @@ class Numbers:
         table = self.tables.get(name, pd.DataFrame())
         return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
 
+    @property
+    def measured(self) -> str:
+        """Where and when the benchmark was measured, a sentence; "" without one."""
+        if self.sparse is None:
+            return ""
+        machine = self.sparse["environment"]
+        return (
+            f"The numbers of {MEASURED_BY} are not of this run: they were measured on "
+            f"{machine['date']} on {machine['cpu']}, {machine['threads']} threads, with masks of "
+            f"{self.sparse['tickets']}, and stand in reports/benchmarks/{BENCHMARK}."
+        )
+
 
 @dataclass(frozen=True)
 class Finding:
     """One test of a claim.
 
     Args:
-        dataset: whose numbers; "" for a benchmark.
+        dataset: whose numbers; `MEASURED_BY` of a benchmark's.
         subject: what was tested.
-        value: the number that was looked at.
+        value: the number that was looked at; nan where what a claim names was not run.
         p: corrected for the number of comparisons; nan of a count and of a single seed.
         n_seeds: None where no seed has a say.
         verdict: `supported`, `not supported` or `undecided`.

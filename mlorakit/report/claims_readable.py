@@ -24,6 +24,7 @@ def readable_claims(frame: pd.DataFrame) -> pd.DataFrame:
             "name": frame["claim"],
             "claim": frame["text"],
             "what decides it": frame["test"],
+            "tested on": frame["datasets"],
             "tests": [text or "none" for text in tests],
             "verdict": frame["verdict"],
         }
@@ -41,7 +42,7 @@ def readable_claim_tests(frame: pd.DataFrame) -> pd.DataFrame:
             "data set": frame["dataset"],
             "test": frame["subject"],
             "value": [
-                form[claim].format(value)
+                "" if pd.isna(value) else form[claim].format(value)
                 for claim, value in zip(frame["claim"], frame["value"], strict=True)
             ],
             "p (Holm)": frame["p"].map(p_text),

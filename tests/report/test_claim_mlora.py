@@ -7,21 +7,21 @@ import pytest
 
 from mlorakit.report.claim_mlora import (
     mlora_minus,
-    multiply_adds_added,
+    mlora_minus_baselines,
     new_domain,
     overhead,
+    two_stage_minus_joint,
 )
-from mlorakit.report.claim_numbers import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Finding, Numbers
+from mlorakit.report.claim_numbers import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Numbers
 from mlorakit.report.new_domain_tables import new_domains
-from mlorakit.report.tables import comparison, wauc
+from mlorakit.report.tables import comparison
+from mlorakit.report.two_stage import two_stage
 
 from .conftest import Cell
 
 
 def numbers(cells: list[dict]) -> Numbers:
-    return Numbers(
-        {"mlora_comparison": comparison(cells), "mlora_wauc": wauc(cells)}, sparse=None, files=()
-    )
+    return Numbers({"mlora_comparison": comparison(cells)}, sparse=None, files=())
 
 
 @pytest.mark.parametrize(
@@ -66,47 +66,41 @@ def test_a_comparison_that_was_not_made_finds_nothing(cell: Cell) -> None:
     assert [f.subject for f in mlora_minus("control", numbers(cells))] == ["WDL, mixed batches"]
 
 
-@pytest.mark.parametrize(
-    ("embeddings", "added", "share", "verdict"),
-    [
-        (True, 90, 0.09, SUPPORTED),
-        (False, 90, 0.45, NOT_SUPPORTED),
-        (True, 100, 0.1, NOT_SUPPORTED),  # of 1,000, 800 of them embeddings
-        (False, 10, 0.05, SUPPORTED),
-    ],
-)
-def test_overhead_is_over_the_base_models_weights(
-    embeddings: bool, added: int, share: float, verdict: str, cell: Cell
-) -> None:
-    counts = {"params": 1000 + added, "params_added": added, "params_embedding": 800}
-    mixed, alternate = (
-        cell("mlp", "mlora", {"1": 0.6}, batch_order=order) | counts
-        for order in ("mixed", "alternate")
-    )
-    base = cell("mlp", "base", {"1": 0.6})
-    (found,) = overhead(embeddings, numbers([base, mixed, alternate]))
-    assert found == Finding("generated", "MLP", found.value, found.p, None, verdict)
-    assert found.value == pytest.approx(share)
-    assert math.isnan(found.p)
-
-
-def test_without_data_sets_nothing_is_found() -> None:
-    nothing = Numbers(
-        {"mlora_comparison": pd.DataFrame(), "mlora_wauc": pd.DataFrame()}, sparse=None, files=()
-    )
-    assert mlora_minus("base", nothing) == overhead(True, nothing) == []
-
-
-def test_multiply_adds_are_compared_with_the_bound() -> None:
+@pytest.mark.parametrize("share", ["share", "share_of_layers", "share_of_multiply_adds"])
+def test_overhead_is_compared_with_the_bound_on_every_data_set(share: str) -> None:
+    shares = {"share": 0.5, "share_of_layers": 0.5, "share_of_multiply_adds": 0.5}
     table = pd.DataFrame(
         [
-            {"dataset": "generated", "backbone": "mlp", "share_of_multiply_adds": 0.0999},
-            {"dataset": "generated", "backbone": "wdl", "share_of_multiply_adds": 0.1},
+            {"dataset": "generated", "n_domains": 2, "backbone": "mlp"} | shares | {share: 0.0999},
+            {"dataset": "movielens_age", "n_domains": 7, "backbone": "wdl"} | shares | {share: 0.1},
         ]
     )
-    small, large = multiply_adds_added(Numbers({"mlora_overhead": table}, sparse=None, files=()))
-    assert (small.subject, small.value, small.verdict) == ("MLP", 0.0999, SUPPORTED)
-    assert (large.subject, large.verdict) == ("WDL", NOT_SUPPORTED)
+    found = overhead(share, Numbers({"mlora_overhead": table}, sparse=None, files=()))
+    assert [(f.dataset, f.subject, f.value, f.verdict) for f in found] == [
+        ("generated", "MLP, 2 domains", 0.0999, SUPPORTED),
+        ("movielens_age", "WDL, 7 domains", 0.1, NOT_SUPPORTED),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ([0.01, 0.0101, 0.0099], SUPPORTED),
+        ([-0.01, -0.0101, -0.0099], NOT_SUPPORTED),
+        ([0.01], UNDECIDED),
+    ],
+)
+def test_seeds_decide_on_two_stages(gains: list[float], verdict: str, cell: Cell) -> None:
+    joint = cell("mlp", "mlora", {str(seed): 0.6 for seed in range(len(gains))})
+    staged = cell("mlp", "mlora", {str(seed): 0.6 + gain for seed, gain in enumerate(gains)})
+    for seed in staged["seeds"].values():
+        seed["best_stage"] = 2
+    # The grid lacks WDL, so there is no joint training to compare with.
+    table = two_stage([joint], [staged, staged | {"backbone": "wdl"}])
+    (found,) = two_stage_minus_joint(Numbers({"mlora_two_stage": table}, sparse=None, files=()))
+    assert found.value == pytest.approx(sum(gains) / len(gains))
+    assert (found.subject, found.n_seeds) == ("MLP, mixed batches", len(gains))
+    assert found.verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -134,6 +128,8 @@ def test_new_domains_without_both_classes_decide_nothing(new_domain_cell: Cell) 
     assert new_domain(Numbers({"mlora_new_domain": table}, sparse=None, files=())) == []
 
 
-def test_ablations_that_were_not_run_find_nothing() -> None:
+def test_what_was_not_run_finds_nothing() -> None:
     nothing = Numbers({}, sparse=None, files=())
-    assert multiply_adds_added(nothing) == new_domain(nothing) == []
+    assert mlora_minus("base", nothing) == new_domain(nothing) == []
+    assert overhead("share", nothing) == two_stage_minus_joint(nothing) == []
+    assert mlora_minus_baselines(("star",), nothing) == []

@@ -15,31 +15,41 @@ from mlorakit.report.claim_numbers import (
     read_numbers,
 )
 
+MEASURED = {
+    "environment": {"date": "2026-11-24", "cpu": "a CPU", "threads": 2},
+    "tickets": "seed 1",
+}
+
 
 def test_what_was_not_made_is_left_out(tmp_path: Path) -> None:
     tables, benchmarks = tmp_path / "tables", tmp_path / "benchmarks"
     empty = read_numbers(tables, benchmarks)
-    assert (empty.files, empty.sparse, empty.rows("mlora_wauc")) == ((), None, [])
+    assert (empty.files, empty.sparse, empty.rows("mlora_comparison")) == ((), None, [])
+    assert empty.measured == ""
     for folder in (tables, benchmarks):
         folder.mkdir()
-    (tables / "mlora_wauc.csv").write_text("backbone,params\nmlp,7\n")
+    (tables / "mlora_comparison.csv").write_text("backbone,params\nmlp,7\n")
     (tables / "other.csv").write_text("a\n1\n")
-    (benchmarks / "sparse.json").write_text(json.dumps({"weights": 5}))
+    (benchmarks / "sparse.json").write_text(json.dumps(MEASURED))
     found = read_numbers(tables, benchmarks)
-    assert [path.name for path in found.files] == ["mlora_wauc.csv", "sparse.json"]
-    assert found.rows("mlora_wauc") == [{"backbone": "mlp", "params": 7}]
+    assert [path.name for path in found.files] == ["mlora_comparison.csv", "sparse.json"]
+    assert found.rows("mlora_comparison") == [{"backbone": "mlp", "params": 7}]
     assert found.rows("lt4rec_tasks") == []
-    assert found.sparse == {"weights": 5}
+    assert found.sparse == MEASURED
+    assert "measured on 2026-11-24 on a CPU, 2 threads, with masks of seed 1," in found.measured
 
 
 def test_a_table_is_taken_from_the_first_folder_that_has_it(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    for folder, names in ((first, ("mlora_wauc",)), (second, ("mlora_wauc", "mlora_overhead"))):
+    for folder, names in (
+        (first, ("mlora_comparison",)),
+        (second, ("mlora_comparison", "mlora_overhead")),
+    ):
         folder.mkdir()
         for name in names:
             (folder / f"{name}.csv").write_text(f"where\n{folder.name}\n")
     found = read_numbers(first, tmp_path, second)
-    assert found.rows("mlora_wauc") == [{"where": "first"}]
+    assert found.rows("mlora_comparison") == [{"where": "first"}]
     assert found.rows("mlora_overhead") == [{"where": "second"}]
     assert [path.parent.name for path in found.files] == ["first", "second"]
 

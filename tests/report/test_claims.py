@@ -49,7 +49,7 @@ def two_claims(monkeypatch: pytest.MonkeyPatch) -> None:
     """A claim with two tests and one without any."""
     tests = [
         Finding("movielens", "MLP", 0.01234, 0.03, 5, SUPPORTED),
-        Finding("", "a row at a time", -0.5, math.nan, None, NOT_SUPPORTED),
+        Finding("benchmarks.sparse", "a row at a time", -0.5, math.nan, None, NOT_SUPPORTED),
     ]
     made = (
         Claim("first", "MLoRA", "It helps.", "a test", "{:+.4f}", lambda numbers: tests),
@@ -77,6 +77,7 @@ def test_a_person_reads_counts_and_verdicts() -> None:
         "name": "first",
         "claim": "It helps.",
         "what decides it": "a test",
+        "tested on": "movielens, benchmarks.sparse",
         "tests": "1 supported, 1 not supported",
         "verdict": "not supported",
     }
@@ -87,11 +88,20 @@ def test_a_person_reads_values_in_their_units() -> None:
         [
             ["mlora_beats_base", "movielens", "MLP", 0.00123, 0.0341, 5, SUPPORTED],
             ["mlora_small_overhead", "movielens", "MLP", 0.1402, math.nan, pd.NA, NOT_SUPPORTED],
-            ["sparsity_cuts_time", "", "a row at a time", 2.345, math.nan, pd.NA, SUPPORTED],
+            ["mlora_beats_baselines", "movielens", "PLE", math.nan, math.nan, pd.NA, UNDECIDED],
+            [
+                "sparsity_cuts_time",
+                "benchmarks.sparse",
+                "a row at a time",
+                2.345,
+                math.nan,
+                pd.NA,
+                SUPPORTED,
+            ],
         ],
         columns=["claim", "dataset", "subject", "value", "p", "n_seeds", "verdict"],
     )
     shown = readable_claim_tests(tests)
-    assert shown["value"].tolist() == ["+0.0012", "14.0%", "2.35"]
-    assert shown["p (Holm)"].tolist() == ["0.0341", "", ""]
-    assert shown["seeds"].tolist() == ["5", "", ""]
+    assert shown["value"].tolist() == ["+0.0012", "14.0%", "", "2.35"]
+    assert shown["p (Holm)"].tolist() == ["0.0341", "", "", ""]
+    assert shown["seeds"].tolist() == ["5", "", "", ""]
