@@ -139,7 +139,7 @@ def overheads(datasets: tuple[str, ...], train: dict) -> pd.DataFrame:
 
     Args:
         datasets: names.
-        train: settings of `TrainConfig`; an alpha of `paper` is the paper's per backbone.
+        train: settings of `TrainConfig`; an alpha of `paper` is the paper's by backbone and data.
     """
     rows = []
     for name in datasets:
