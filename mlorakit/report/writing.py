@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
-from IPython.display import display
 
 from mlorakit import paths
 from mlorakit.data.dataset import describe
@@ -142,17 +141,26 @@ def write_table(
     sources.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
 
 
-def show_table(frame: pd.DataFrame) -> None:
-    """Show a table in a notebook: all rows and whole texts, written as in Markdown.
+@dataclass(frozen=True)
+class ShownTable:
+    """A table of strings as a notebook shows it: all rows and whole texts."""
+
+    frame: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return self.frame.to_string()
+
+    def _repr_html_(self) -> str:
+        with pd.option_context("display.max_colwidth", None):
+            return self.frame.to_html()
+
+
+def show_table(frame: pd.DataFrame) -> ShownTable | None:
+    """What a notebook's cell ends with to show a table, written as in Markdown.
 
     A table without rows is not shown.
     """
-    if frame.empty:
-        return
-    with pd.option_context(
-        "display.max_rows", None, "display.max_columns", None, "display.max_colwidth", None
-    ):
-        display(as_text(frame))
+    return None if frame.empty else ShownTable(as_text(frame))
 
 
 def as_text(frame: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,6 @@ import pytest
 from nbformat.v4 import new_notebook
 
 from mlorakit.data.rows import DataError
-from mlorakit.report import writing
 from mlorakit.report.writing import (
     Origin,
     file_origin,
@@ -90,17 +89,16 @@ def test_markdown_cells_may_hold_a_bar() -> None:
     assert table.splitlines()[-1] == r"| Comedy\|Romance | 3 |"
 
 
-def test_a_notebook_shows_all_rows_and_whole_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    pages: list[str] = []
-    monkeypatch.setattr(writing, "display", lambda frame: pages.append(frame._repr_html_()))
+def test_a_notebook_shows_all_rows_and_whole_texts() -> None:
     frame = pd.DataFrame({"text": ["x" * 200] * 70, "share": [0.5, None] * 35, "floor": pd.NA})
-    show_table(frame)
-    show_table(pd.DataFrame())
-    (page,) = pages
-    assert page.count("x" * 200) == 70
+    shown = show_table(frame)
+    assert shown is not None
+    page = shown._repr_html_()
+    assert page.count("x" * 200) == repr(shown).count("x" * 200) == 70
     assert page.count("<td>0.5000</td>") == page.count("<td></td>\n      <td></td>") == 35
     assert "NaN" not in page
     assert "NA&gt;" not in page
+    assert show_table(pd.DataFrame()) is None
 
 
 def test_a_readable_form_is_shown_and_the_numbers_are_stored(tmp_path: Path) -> None:
