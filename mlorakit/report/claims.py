@@ -90,7 +90,10 @@ CLAIMS = (
     Claim(
         name="mlora_two_stage",
         paper="MLoRA",
-        text="The shared weights first and then the adapters: two stages raise WAUC over one.",
+        text=(
+            "The variant in two stages, shared weights first and then the adapters, raises WAUC "
+            "over joint training: why there is one, as we read it."
+        ),
         test="WAUC of mlora in two stages − joint above 0; paired t-test over seeds, corrected",
         form="{:+.4f}",
         find=two_stage_minus_joint,
