@@ -1,6 +1,7 @@
 """MLoRA and LT4REC on current PyTorch: the models and kernels behind the notebooks."""
 
 import os
+import warnings
 
 __version__ = "0.1.0"
 
@@ -8,3 +9,6 @@ __version__ = "0.1.0"
 # something else uses too. At 20,000 turns a spin outlasts the gaps within a training step and no
 # more. The library reads the variable once, when torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
+# pooch loads tqdm.auto, which in a notebook warns of missing widgets; no bar here is one.
+warnings.filterwarnings("ignore", message="IProgress not found")
