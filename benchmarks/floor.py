@@ -24,13 +24,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import options, results
 from benchmarks.cost_pages import floor_page
 from benchmarks.data import movielens_or_random, part_of
-from benchmarks.seeds import cell_configs
+from benchmarks.seeds import cell_configs, store_cell
 from benchmarks.timing import seconds, torch_threads
 from mlorakit import paths
 from mlorakit.adapters import merge_domain
 from mlorakit.cells import make_model
 from mlorakit.config import TrainConfig
-from mlorakit.data.batches import epoch_order
+from mlorakit.data.batches import EpochOrder, epoch_order
 from mlorakit.data.dataset import MultiDomainData, Rows
 from mlorakit.gradients import by_autograd
 from mlorakit.models import BACKBONES, VARIANTS, Backbone
@@ -85,15 +85,13 @@ def work_of_a_step(model: Backbone, batch: Rows) -> dict[str, int]:
 
 
 def step_seconds(
-    model: Backbone, config: TrainConfig, data: MultiDomainData, rounds: int
+    model: Backbone, config: TrainConfig, data: MultiDomainData, order: EpochOrder, rounds: int
 ) -> tuple[list[float], float]:
     """Seconds of a step, the mean of an epoch, in each round, and the kernels of a step on a GPU (0
     on a CPU); two epochs before are not counted.
     """
     optimizer = make_optimizer(model, config.learning_rate, config.l2)
     steps = make_steps(model.train(), optimizer, data.train)
-    generator = torch.Generator().manual_seed(1)
-    order = epoch_order(data.train, config.batch_size, "mixed", generator)
     number = len(order.sizes)
 
     def epoch() -> None:
@@ -162,7 +160,7 @@ def cell_costs(config: TrainConfig, data: MultiDomainData, rounds: int) -> dict[
     generator = torch.Generator().manual_seed(1)
     order = epoch_order(data.train, config.batch_size, "mixed", generator)
     work = work_of_a_step(model, next(order.batches(data.train)))
-    taken, kernels = step_seconds(model.to(device), config, data.to(device), rounds)
+    taken, kernels = step_seconds(model.to(device), config, data.to(device), order, rounds)
     with torch_threads():
         copying = copy_seconds(work["bytes"], device)
     return {**work, "seconds": taken, "kernels": kernels, "copy_seconds": copying}
@@ -201,10 +199,8 @@ def measure(args: argparse.Namespace) -> None:
     }
     for config in cell_configs(args):
         costs = cell_costs(config, data, args.rounds)
-        found["cells"].setdefault(config.backbone, {})[config.variant] = costs
+        store_cell(args, "floor", config, costs, found, floor_page)
         print(f"{config.backbone} {config.variant}: done", flush=True)
-        stem = options.file_stem("floor", args.device)
-        results.store(args.reports, stem, found, floor_page(found))
 
 
 def main(arguments: list[str] | None = None) -> None:

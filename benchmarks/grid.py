@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks import options, results
 from benchmarks.cost_pages import grid_page
 from benchmarks.data import movielens_or_random, share_of
-from benchmarks.seeds import Cell, cell_configs, training_cell
+from benchmarks.seeds import Cell, cell_configs, store_cell, training_cell
 from benchmarks.timing import seconds
 from mlorakit import paths
 from mlorakit.models import BACKBONES, VARIANTS
@@ -56,9 +56,8 @@ def measure(args: argparse.Namespace) -> None:
         taken = seconds(cell.run)
         epochs = sum(len(history) for history in cell.histories().values())
         costs = {"seconds": taken, "epochs": epochs}
-        found["cells"].setdefault(config.backbone, {})[config.variant] = costs
+        store_cell(args, "grid", config, costs, found, grid_page)
         print(f"{config.backbone} {config.variant}: {taken:.1f} s", flush=True)
-        results.store(args.reports, options.file_stem("grid", args.device), found, grid_page(found))
 
 
 def main(arguments: list[str] | None = None) -> None:

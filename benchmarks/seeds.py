@@ -12,7 +12,7 @@ import mlorakit  # noqa: F401  # isort: skip
 import argparse
 import ast
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,28 @@ def cell_configs(args: argparse.Namespace, **settings: Any) -> Iterator[TrainCon
             )
 
 
+def store_cell(
+    args: argparse.Namespace,
+    name: str,
+    config: TrainConfig,
+    costs: dict[str, Any],
+    found: dict[str, Any],
+    page: Callable[[dict[str, Any]], str],
+) -> None:
+    """Add a cell's costs to what a benchmark of cells found, and write its files anew.
+
+    Args:
+        args: with `reports` and `device`.
+        name: of the benchmark.
+        config: of the cell.
+        costs: of the cell.
+        found: all so far; changed.
+        page: makes the benchmark's page of it.
+    """
+    found["cells"].setdefault(config.backbone, {})[config.variant] = costs
+    results.store(args.reports, options.file_stem(name, args.device), found, page(found))
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = options.make_parser("seeds", __doc__, device=True)
@@ -153,10 +175,8 @@ def measure(args: argparse.Namespace) -> None:
     patience = args.epochs + 1  # all seeds train as long
     for config in cell_configs(args, max_epochs=args.epochs, patience=patience):
         costs = cell_costs(args, config, data)
-        found["cells"].setdefault(config.backbone, {})[config.variant] = costs
+        store_cell(args, "seeds", config, costs, found, seeds_page)
         print(f"{config.backbone} {config.variant}: done", flush=True)
-        stem = options.file_stem("seeds", args.device)
-        results.store(args.reports, stem, found, seeds_page(found))
 
 
 def main(arguments: list[str] | None = None) -> None:
