@@ -12,6 +12,18 @@ SMALL_OVERHEAD = 0.1
 """Share of added weights below which an overhead counts as small: our bound, not the paper's."""
 
 
+def _difference(row: dict[str, Any], subject: str, name: str) -> Finding:
+    """What a row's difference says, of which a table has the mean and a corrected p.
+
+    Args:
+        row: of a table with data sets and seeds.
+        subject: of the finding.
+        name: of the difference's column.
+    """
+    value, p = row[name], row[f"{name}_p"]
+    return Finding(row["dataset"], subject, value, p, row["n_seeds"], by_p(value, p))
+
+
 def mlora_minus(other: str, numbers: Numbers) -> list[Finding]:
     """MLoRA's WAUC minus another variant's, a finding per data set, batch order and backbone.
 
@@ -19,14 +31,7 @@ def mlora_minus(other: str, numbers: Numbers) -> list[Finding]:
     """
     name = f"mlora_minus_{other}"
     return [
-        Finding(
-            dataset=row["dataset"],
-            subject=f"{BACKBONE_TITLES[row['backbone']]}, {row['batch_order']} batches",
-            value=row[name],
-            p=row[f"{name}_p"],
-            n_seeds=row["n_seeds"],
-            verdict=by_p(row[name], row[f"{name}_p"]),
-        )
+        _difference(row, f"{BACKBONE_TITLES[row['backbone']]}, {row['batch_order']} batches", name)
         for row in numbers.rows("mlora_comparison")
         if not math.isnan(row.get(name, math.nan))
     ]
@@ -83,8 +88,7 @@ def _minus_baseline(dataset: str, order: str, model: str, row: dict[str, Any] | 
     subject = f"{BASELINE_TITLES[model]}, {order} batches"
     if row is None:
         return Finding(dataset, f"{subject}, not run", math.nan, math.nan, None, UNDECIDED)
-    value, p = row["mlora_minus"], row["mlora_minus_p"]
-    return Finding(dataset, subject, value, p, row["n_seeds"], by_p(value, p))
+    return _difference(row, subject, "mlora_minus")
 
 
 def two_stage_minus_joint(numbers: Numbers) -> list[Finding]:
@@ -94,13 +98,10 @@ def two_stage_minus_joint(numbers: Numbers) -> list[Finding]:
     p is the paired t-test's over seeds, corrected over the table; one seed has none.
     """
     return [
-        Finding(
-            dataset=row["dataset"],
-            subject=f"{BACKBONE_TITLES[row['backbone']]}, {row['batch_order']} batches",
-            value=row["two_stage_minus_joint"],
-            p=row["two_stage_minus_joint_p"],
-            n_seeds=row["n_seeds"],
-            verdict=by_p(row["two_stage_minus_joint"], row["two_stage_minus_joint_p"]),
+        _difference(
+            row,
+            f"{BACKBONE_TITLES[row['backbone']]}, {row['batch_order']} batches",
+            "two_stage_minus_joint",
         )
         for row in numbers.rows("mlora_two_stage")
         if not math.isnan(row["two_stage_minus_joint"])
@@ -112,13 +113,8 @@ def new_domain(numbers: Numbers) -> list[Finding]:
     weights alone; a finding per data set and backbone.
     """
     return [
-        Finding(
-            dataset=row["dataset"],
-            subject=f"{BACKBONE_TITLES[row['backbone']]}, adapters of new domains",
-            value=row["minus_none"],
-            p=row["minus_none_p"],
-            n_seeds=row["n_seeds"],
-            verdict=by_p(row["minus_none"], row["minus_none_p"]),
+        _difference(
+            row, f"{BACKBONE_TITLES[row['backbone']]}, adapters of new domains", "minus_none"
         )
         for row in numbers.rows("mlora_new_domain")
         if row["way"] == "adapter" and row["share"] == 1 and not math.isnan(row["minus_none"])
