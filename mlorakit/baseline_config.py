@@ -24,18 +24,11 @@ from mlorakit.models.baselines import BASELINE_SETTINGS, BASELINES
 
 _OF_DATA_SET = "auto"
 
-_OPTIONS = {
-    "sizes": "sizes",
-    "vectors": "vectors",
-    "embedding_size": "embedding",
-    "dropout": "dropout",
-    "batch_size": "batch",
-    "learning_rate": "lr",
-    "l2": "l2",
-    "patience": "patience",
-    "max_epochs": "epochs",
-}
-"""Options that a cell's name tells apart, in this order, and what it calls them."""
+_OPTIONS = (
+    *("sizes", "vectors", "embedding_size", "dropout"),
+    *("batch_size", "learning_rate", "l2", "patience", "max_epochs"),
+)
+"""Options that a cell's name tells apart, in this order."""
 
 
 @dataclass(frozen=True)

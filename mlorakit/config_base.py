@@ -2,8 +2,7 @@
 
 import ast
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -113,27 +112,36 @@ class NotebookConfig:
         defaults, injected = notebook_parameters(cells, namespace)
         return cls.of(**defaults | injected)
 
-    def differences(self, options: Mapping[str, str], usual: Mapping[str, Any]) -> str:
+    def differences(self, options: Iterable[str], usual: Mapping[str, Any]) -> str:
         """How a cell's name ends: with the options in which it differs from the pipeline's cells.
 
         Neither their results nor those of a run with other options are then replaced.
 
         Args:
-            options: those that count, in their order, each with what a name calls it.
+            options: those that count, in their order.
             usual: the pipeline's values, from params.yaml; where it has none, the default stands.
 
         Returns:
             Such as "-hidden_64x32-dropout_0.2"; empty for a cell of the pipeline.
         """
-        values = asdict(self)  # type: ignore[call-overload]
+        values = dataclasses.asdict(self)  # type: ignore[call-overload]
         theirs = {name: usual.get(name, getattr(type(self), name)) for name in options}
         pipelines = self.of(**values | theirs)
         ending = ""
-        for option, called in options.items():
-            value = values[option]
+        for option in theirs:
+            value, called = values[option], _SHORT.get(option, option)
             if value != getattr(pipelines, option):
                 ending += f"-{called}" if value is True else f"-{called}_{_in_a_name(value)}"
         return ending
+
+
+_SHORT = {
+    "embedding_size": "embedding",
+    "batch_size": "batch",
+    "learning_rate": "lr",
+    "max_epochs": "epochs",
+}
+"""What a cell's name calls an option, where not by its name."""
 
 
 def crossed(hidden: tuple[int, ...]) -> str:

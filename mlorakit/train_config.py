@@ -24,24 +24,12 @@ from mlorakit.config_base import (
 )
 from mlorakit.models import BACKBONES, PROTOCOLS, VARIANTS, paper_alpha
 
-_OPTIONS = {
-    "protocol": "protocol",
-    "alpha": "alpha",
-    "rank": "rank",
-    "norm": "norm",
-    "vectors": "vectors",
-    "embedding_size": "embedding",
-    "hidden": "hidden",
-    "dropout": "dropout",
-    "batch_size": "batch",
-    "learning_rate": "lr",
-    "l2": "l2",
-    "patience": "patience",
-    "max_epochs": "epochs",
-    "two_stage": "two_stage",
-}
-"""Options that a cell's name tells apart, in this order, and what it calls them. Seeds are told
-apart in the results; device, threads and `into` do not decide them.
+_OPTIONS = (
+    *("protocol", "alpha", "rank", "norm", "vectors", "embedding_size", "hidden", "dropout"),
+    *("batch_size", "learning_rate", "l2", "patience", "max_epochs", "two_stage"),
+)
+"""Options that a cell's name tells apart, in this order. Seeds are told apart in the results;
+device, threads and `into` do not decide them.
 """
 
 
@@ -135,11 +123,12 @@ class TrainConfig(NotebookConfig):
     @property
     def cell(self) -> str:
         """Name of the cell among those of its data set; see `differences`."""
-        named = dict(_OPTIONS)
+        without: tuple[str, ...] = ()
         if self.variant != "mlora":
-            del named["alpha"], named["rank"]  # which no other variant has
+            without = ("alpha", "rank")  # which no other variant has
         elif self.rank:
-            del named["alpha"]  # which has no effect then
+            without = ("alpha",)  # which has no effect then
+        named = [option for option in _OPTIONS if option not in without]
         usual = paths.params().get("train", {})
         return f"{self.backbone}-{self.variant}-{self.order}" + self.differences(named, usual)
 
