@@ -22,6 +22,9 @@ from mlorakit.kernels.groups import group_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 
+SetParams = Callable[..., None]
+RawFiles = Callable[..., Path]
+
 # The same examples in every run, and no folder of earlier failures.
 settings.register_profile("mlorakit", derandomize=True, deadline=None, max_examples=30)
 settings.load_profile("mlorakit")
@@ -60,7 +63,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def set_params(project: Path) -> Callable[..., None]:
+def set_params(project: Path) -> SetParams:
     """Changes sections of the project's params.yaml."""
 
     def change(**sections: dict[str, Any]) -> None:
@@ -84,9 +87,6 @@ def real_file() -> Callable[[str], Path]:
         return folder / name
 
     return find
-
-
-RawFiles = Callable[..., Path]
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def prepared_project(prepared: Path, project: Path) -> Path:
 
 
 @pytest.fixture
-def taobao(set_params: Callable[..., None]) -> MultiDomainData:
+def taobao(set_params: SetParams) -> MultiDomainData:
     """A small data set whose users and items have vectors."""
     set_params(datasets={"mine": {"source": "generated_taobao", "themes": 2}})
     return open_dataset("mine")

@@ -12,7 +12,7 @@ import yaml
 from mlorakit.config import ParameterError, TrainConfig
 from mlorakit.released_config import ReleasedConfig, read_released_config
 
-SetParams = Callable[..., None]
+from .conftest import SetParams
 
 CONFIG: dict[str, dict[str, Any]] = {
     "model": {

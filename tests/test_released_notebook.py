@@ -1,7 +1,6 @@
 """The parameter `config` of the notebooks: what is taken from a file, and what is said of it."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from mlorakit.released_notebook import (
     train_parameters,
 )
 
-SetParams = Callable[..., None]
+from .conftest import SetParams
 
 pytestmark = pytest.mark.usefixtures("project")
 

@@ -13,7 +13,8 @@ from mlorakit.data.preprocessing import dataset_spec
 from mlorakit.data.row_sources import ROW_SOURCES
 from mlorakit.data.rows import DataError
 
-SetParams = Callable[..., None]
+from ..conftest import SetParams
+
 FILE = {"source": "file", "path": "data/raw/mine.csv", "label": "y", "domain": "shop"}
 
 

@@ -13,7 +13,7 @@ from mlorakit.data.rows import DataError
 from mlorakit.data.video_fields import SAMPLE_SCHEMA
 from mlorakit.data.video_records import read_video_logs
 
-SetParams = Callable[..., None]
+from ..conftest import SetParams
 
 TRAIN = pl.DataFrame({"conversion": [0.5, 1.0, 0.0], "converts": [True, True, False]})
 TEST = pl.DataFrame(

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,8 +12,9 @@ from mlorakit.data.generated import GeneratedSpec, generate
 from mlorakit.data.movielens import read_movielens
 from mlorakit.data.rows import DataError
 
+from ..conftest import SetParams
+
 SPEC = GeneratedSpec(users=30, movies=20, ratings=400, rank=2, shift=1.0, seed=3)
-SetParams = Callable[..., None]
 
 
 def made(folder: Path, **changes: float) -> dict[str, bytes]:

@@ -1,6 +1,5 @@
 """MovieLens's three files as labelled rows."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +15,7 @@ from mlorakit.data.movielens import (
 )
 from mlorakit.data.rows import DataError, RowAccount
 
-RawFiles = Callable[..., Path]
+from ..conftest import RawFiles
 
 
 def account_of(folder: Path, file: str) -> RowAccount:

@@ -1,6 +1,5 @@
 """What a notebook needs and does not find is made."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from mlorakit.data.prepare import open_dataset, prepare_dataset, prepare_raw
 from mlorakit.data.rows import DataError
 from mlorakit.data.sources import FetchError
 
-SetParams = Callable[..., None]
+from ..conftest import SetParams
+
 SMALL = {"users": 20, "movies": 15, "ratings": 200, "rank": 1, "shift": 1.0, "seed": 3}
 
 

@@ -18,7 +18,8 @@ from mlorakit.data.splits import SPLITS
 from mlorakit.data.task_sources import TASK_SOURCES, RawTasks
 from mlorakit.data.video_fields import BUCKETS, FIELDS
 
-SetParams = Callable[..., None]
+from ..conftest import SetParams
+
 SMALL = {"users": 20, "movies": 15, "ratings": 200, "rank": 1, "shift": 1.0, "seed": 3}
 
 

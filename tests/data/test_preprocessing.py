@@ -18,8 +18,7 @@ from mlorakit.data.rows import DataError
 from mlorakit.data.sources import fetch
 from mlorakit.data.splits import SPLITS, stratified_split
 
-RawFiles = Callable[..., Path]
-SetParams = Callable[..., None]
+from ..conftest import RawFiles, SetParams
 
 
 @pytest.fixture

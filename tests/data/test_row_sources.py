@@ -22,7 +22,8 @@ from mlorakit.data.splits import SPLITS
 from mlorakit.models import build_model
 from mlorakit.training import FitSettings, fit
 
-SetParams = Callable[..., None]
+from ..conftest import SetParams
+
 SMALL = {"domains": 3, "users": 60, "items": 40, "presence": 0.8, "positives": 6}
 
 

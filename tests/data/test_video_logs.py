@@ -1,7 +1,6 @@
 """Generated video logs: the sample's format, a known truth."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from mlorakit.data.video_fields import FIELDS, SAMPLE_SCHEMA
 from mlorakit.data.video_logs import CANDIDATES, VideoLogsSpec, generate_logs
 from mlorakit.data.video_records import read_video_logs
 
-SetParams = Callable[..., None]
+from ..conftest import SetParams
+
 SPEC = VideoLogsSpec(
     sessions=60, users=30, videos=40, overlap=0.5, signal=1.5, position_bias=0.4, parts=2, seed=3
 )

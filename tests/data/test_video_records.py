@@ -1,6 +1,5 @@
 """Video logs from TFRecord files to rows of two tasks."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from mlorakit.data.tfrecord import write_tfrecord
 from mlorakit.data.video_fields import BUCKETS, FIELDS, SAMPLE_SCHEMA
 from mlorakit.data.video_records import read_video_logs, video_schema
 
-SetParams = Callable[..., None]
+from ..conftest import SetParams
+
 SCHEMA = list(SAMPLE_SCHEMA)
 
 

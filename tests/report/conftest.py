@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from mlorakit.data import floors as data_floors
 from mlorakit.report.figures import apply_style, save_figure
 
+from ..conftest import SetParams
 from .task_tree import Tree
 
 Cell = Callable[..., dict]
@@ -180,7 +181,7 @@ FLOORS = [
 
 
 @pytest.fixture
-def tree(project: Path, set_params: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Tree:
+def tree(project: Path, set_params: SetParams, monkeypatch: pytest.MonkeyPatch) -> Tree:
     """Results of two data sets, `census` with a second label that is a share."""
     set_params(lt4rec={"datasets": ["movielens", "census"], "methods": ["sparse", "hard"]})
     monkeypatch.setattr(data_floors, "floors", lambda name: FLOORS)

@@ -1,7 +1,6 @@
 """Which files are read of the sweeps and of new domains."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from mlorakit.report.ablation_results import (
 )
 from mlorakit.report.results import MissingCellsError
 
-SetParams = Callable[..., None]
+from ..conftest import SetParams
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -17,9 +16,8 @@ from mlorakit.report.claim_mlora import mlora_minus_baselines
 from mlorakit.report.claim_numbers import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Numbers
 from mlorakit.report.results import MissingCellsError
 
+from ..conftest import SetParams
 from .conftest import Cell, p_of, saved
-
-SetParams = Callable[..., None]
 
 pytestmark = pytest.mark.usefixtures("project")
 

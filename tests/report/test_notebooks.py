@@ -12,10 +12,9 @@ import pytest
 
 from mlorakit.ablation_config import SWEEPS
 
+from ..conftest import SetParams
 from .conftest import Cell
 from .task_tree import Tree
-
-SetParams = Callable[..., None]
 
 MLORA = (
     "data_statistics",

@@ -1,7 +1,5 @@
 """Published values: a source each, and only where the data set is the one they are of."""
 
-from collections.abc import Callable
-
 import pandas as pd
 import pytest
 
@@ -9,7 +7,7 @@ from mlorakit.models import BACKBONES
 from mlorakit.models.baselines import BASELINES
 from mlorakit.report.published import FILE, published_mean_auc, published_name
 
-SetParams = Callable[..., None]
+from ..conftest import SetParams
 
 
 def test_every_value_has_a_source_and_a_model_of_ours() -> None:

@@ -8,9 +8,8 @@ import pytest
 
 from mlorakit.report.results import MissingCellsError, grid, read_histories, read_metrics
 
+from ..conftest import SetParams
 from .conftest import Cell
-
-SetParams = Callable[..., None]
 
 
 @pytest.fixture

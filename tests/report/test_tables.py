@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -23,9 +22,8 @@ from mlorakit.report.tables import (
     with_spread,
 )
 
+from ..conftest import SetParams
 from .conftest import Cell, p_of
-
-SetParams = Callable[..., None]
 
 
 @pytest.fixture

@@ -18,9 +18,8 @@ from mlorakit.report.task_results import (
 )
 from mlorakit.selection import MissingTicketsError
 
+from ..conftest import SetParams
 from .task_tree import DRAWS, KEPT, Tree
-
-SetParams = Callable[..., None]
 
 
 def one(scores: list[Score], dataset: str, method: str, metric: str) -> Score:

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,8 @@ import pytest
 from mlorakit.report.results import MissingCellsError
 from mlorakit.report.two_stage import read_two_stage, readable_two_stage, two_stage
 
+from ..conftest import SetParams
 from .conftest import Cell, p_of
-
-SetParams = Callable[..., None]
 
 
 def staged(

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -21,9 +20,8 @@ from mlorakit.report.writing import (
     write_table,
 )
 
+from ..conftest import SetParams
 from .task_tree import Tree
-
-SetParams = Callable[..., None]
 
 SOURCE = Origin("dvc repro tables", {"generated": "a" * 64}, "b" * 64, "c" * 64)
 FRAME = pd.DataFrame(
