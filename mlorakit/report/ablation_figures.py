@@ -60,7 +60,7 @@ def alpha_figure(points: list[dict], dataset: str) -> Figure:
             if len(control) > 1:
                 low, high = control.mean() - control.std(), control.mean() + control.std()
                 axes.axhspan(low, high, color=colour, alpha=0.15, lw=0)
-        _powers(axes, sorted({int(v) for v in mlora["alpha"]}))
+        _log_axis(axes, sorted({int(v) for v in mlora["alpha"]}))
         axes.set(xlabel="alpha (smaller: larger ranks)", title=BACKBONE_TITLES[backbone])
     return _finished(figure, panels, f"{dataset}: test WAUC against alpha")
 
@@ -86,7 +86,7 @@ def domains_figure(points: list[dict], best: dict[str, float], kinds: dict[str, 
         if len(known):
             known = known.groupby("n_domains")["best"].first()
             axes.plot(known.index, known, color=_BEST, ls=":", marker="_", label="best possible")
-        _powers(axes, sorted(set(chosen["n_domains"])))
+        _log_axis(axes, sorted(set(chosen["n_domains"])))
         axes.set(xlabel="domains", title=f"{kind}, {BACKBONE_TITLES[backbone]}")
     return _finished(figure, panels, "test WAUC against the number of domains")
 
@@ -141,7 +141,7 @@ def new_domain_figure(frame: pd.DataFrame, dataset: str) -> Figure:
         for way, style in ((NONE, "--"), (FULL, "-")):
             (value,) = of_backbone[of_backbone["way"] == way]["wauc_mean"]
             axes.axhline(value, color=WAY_COLOURS[way], ls=style, label=WAY_TITLES[way])
-        axes.set_xscale("log")
+        _log_axis(axes, adapter["rows_train"].tolist())
         axes.set(xlabel="training rows of the new domains", title=BACKBONE_TITLES[backbone])
     return _finished(figure, panels, f"{dataset}: test WAUC on new domains")
 
@@ -164,12 +164,12 @@ def _line(axes: Axes, frame: pd.DataFrame, x: str, variant: str) -> None:
     axes.plot(frame[x], frame["wauc"], "o", color=colour, ms=4)
 
 
-def _powers(axes: Axes, values: list[int]) -> None:
+def _log_axis(axes: Axes, values: list[int]) -> None:
     """A logarithmic axis with a mark at each value."""
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(FixedLocator(values))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(lambda value, place: f"{value:.0f}")
+    axes.xaxis.set_major_formatter(lambda value, place: f"{value:,.0f}")
 
 
 def _finished(figure: Figure, panels: list[Axes], title: str) -> Figure:

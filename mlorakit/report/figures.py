@@ -52,6 +52,7 @@ def training_curves(history: pd.DataFrame, dataset: str, batch_order: str) -> Fi
         palette=VARIANT_COLOURS,
         style="variant",
         style_order=variants,
+        markers=len(set(chosen["epoch"])) == 1,  # a line through one point does not show
         col="backbone",
         col_wrap=3,
         kind="line",
@@ -61,7 +62,7 @@ def training_curves(history: pd.DataFrame, dataset: str, batch_order: str) -> Fi
     )
     grid.set_titles("{col_name}")
     grid.set_axis_labels("epoch", "validation AUC")
-    grid.axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    grid.axes[0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     grid.figure.suptitle(f"{dataset}, {batch_order} batches: mean AUC over domains", y=1.02)
     return grid.figure
 

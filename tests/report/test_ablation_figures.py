@@ -115,6 +115,7 @@ def test_new_domains_show_rows_needed_between_two_lines(new_domain_cell: Cell) -
     drawn = lines(axes)
     assert drawn["no adaptation"][1] == [0.5, 0.5]
     assert drawn["retraining on all domains"][1] == [0.75, 0.75]
+    assert ticks(axes) == ["50", "500"]
     (bars,) = axes.containers
     assert list(bars.lines[0].get_xdata()) == [50, 500]
     assert list(bars.lines[0].get_ydata()) == [0.5625, 0.625]

@@ -101,6 +101,13 @@ def test_epochs_are_whole_numbers(history: pd.DataFrame) -> None:
     assert all(float(tick).is_integer() for tick in ticks)
 
 
+def test_one_epoch_is_a_marker_at_a_whole_number(history: pd.DataFrame) -> None:
+    axes = training_curves(history[history["epoch"] == 1], "generated", "mixed").axes[0]
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+    assert all(line.get_marker() not in ("None", "") for line in axes.lines[:2])
+
+
 def test_there_is_a_dot_per_seed_of_the_data_set(metrics: list[dict]) -> None:
     figure = wauc_dots(metrics, "generated", "mixed")
     assert dots(figure) == pytest.approx([0.5, 0.55, 0.6, 0.65, 0.7, 0.8])
