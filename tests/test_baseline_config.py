@@ -1,11 +1,11 @@
 """Parameters of the baselines' notebook and of their part of the grid."""
 
-from collections.abc import Callable
-
 import pytest
 
 from mlorakit.baseline_config import BaselineConfig, BaselineGrid
 from mlorakit.config import ParameterError
+
+from .conftest import SetParams
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -49,7 +49,7 @@ def test_a_parameter_of_the_backbones_is_refused_with_those_of_a_baseline() -> N
 
 
 def test_a_cells_name_tells_its_vectors_apart_from_the_grids(
-    set_params: Callable[..., None],
+    set_params: SetParams,
 ) -> None:
     assert BaselineConfig.of(vectors="none").cell == "baseline-star-mixed-vectors_none"
     set_params(train={"vectors": "none"})
@@ -57,7 +57,7 @@ def test_a_cells_name_tells_its_vectors_apart_from_the_grids(
     assert BaselineConfig.of().cell == "baseline-star-mixed-vectors_auto"
 
 
-def test_a_cells_name_tells_its_options_apart(set_params: Callable[..., None]) -> None:
+def test_a_cells_name_tells_its_options_apart(set_params: SetParams) -> None:
     options = {"sizes": "amazon", "dropout": 0.2, "learning_rate": 0.01, "embedding_size": 16}
     name = "baseline-star-mixed-sizes_amazon-embedding_16-dropout_0.2-lr_0.01"
     assert BaselineConfig.of(**options).cell == name

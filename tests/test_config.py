@@ -1,6 +1,5 @@
 """Parameters of the notebooks: what is taken, and how the rest is refused."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -18,6 +17,8 @@ from mlorakit.config import (
 )
 from mlorakit.models import BACKBONES
 from mlorakit.task_config import PreprocessTasksConfig
+
+from .conftest import SetParams
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -195,7 +196,7 @@ def test_the_papers_alpha_is_that_of_the_backbone_and_the_kind_of_data(
 
 
 def test_data_of_the_readers_own_have_the_alpha_of_movielens(
-    set_params: Callable[..., None],
+    set_params: SetParams,
 ) -> None:
     set_params(datasets={"mine": {"source": "file"}})
     assert TrainConfig.of(dataset="mine", backbone="nfm").rank_alpha == 4
@@ -243,7 +244,7 @@ def test_a_cells_name_tells_its_options_apart(options: dict, ending: str) -> Non
     assert TrainConfig.of(backbone="dcn", **options).cell == f"dcn-mlora-mixed{ending}"
 
 
-def test_options_of_the_whole_grid_are_in_no_name(set_params: Callable[..., None]) -> None:
+def test_options_of_the_whole_grid_are_in_no_name(set_params: SetParams) -> None:
     set_params(train={"norm": "bn", "rank": 8, "hidden": "8, 4"})
     config = TrainConfig.of(backbone="dcn", norm="bn", rank=8, hidden=(8, 4))
     assert config.cell == "dcn-mlora-mixed"

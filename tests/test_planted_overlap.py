@@ -1,7 +1,6 @@
 """Tickets of generated logs hold the fields that decide their own task."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,12 @@ from mlorakit.data.tasks import TASKS
 from mlorakit.prune_cells import prune_seed
 from mlorakit.task_config import PruneConfig
 
+from .conftest import SetParams
+
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_tickets_show_which_fields_the_tasks_share(
-    seed: int, project: Path, set_params: Callable[..., None]
+    seed: int, project: Path, set_params: SetParams
 ) -> None:
     few = {"sessions": 1500, "users": 400, "videos": 300, "parts": 1}
     set_params(video_logs=few | {"overlap": 0.5, "signal": 3.0, "position_bias": 0.0})

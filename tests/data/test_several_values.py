@@ -19,6 +19,8 @@ from mlorakit.models.baselines import BASELINES, BaselineSettings, build_baselin
 from mlorakit.overhead import overhead
 from mlorakit.training import FitSettings, evaluate, fit
 
+from ..conftest import SetParams
+
 WORDS = ("good", "bad", "plain", "rare", "old", "new")
 EFFECT = {"good": 3.0, "bad": -3.0}
 SMALL = BaselineSettings(
@@ -48,7 +50,7 @@ def frame() -> pl.DataFrame:
 
 @pytest.fixture
 def opened(
-    frame: pl.DataFrame, project: Path, set_params: Callable[..., None]
+    frame: pl.DataFrame, project: Path, set_params: SetParams
 ) -> Callable[..., MultiDomainData]:
     """Writes the frame and opens it as a data set that reads `tags` or does not."""
 
@@ -142,7 +144,7 @@ def test_what_the_values_say_is_learned(
 
 
 def test_values_that_training_does_not_have_are_left_out_of_the_mean(
-    project: Path, set_params: Callable[..., None]
+    project: Path, set_params: SetParams
 ) -> None:
     path = project / "data" / "raw" / "mine.csv"
     path.parent.mkdir(parents=True)
