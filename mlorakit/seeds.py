@@ -3,7 +3,8 @@
 Results do not depend on the number of threads, and a fit that goes on from its checkpoint ends with
 the bits of one that was never interrupted. So seeds are trained in processes of one thread each,
 which leave their finished state on disk, and then taken up from there: the same code, the same
-results, and a machine that is used better than by several threads in one small step.
+results, and a machine that is used better than by several threads in one small step. A seed that
+would be left to one process alone has all threads.
 
 On a GPU a step leaves most of the processors idle, and seeds are trained by threads of one process,
 each in a stream of its own.
@@ -54,10 +55,12 @@ def each_seed(work: Work[Result], config: Any, data: Any) -> list[Result]:
             return list(threads.map(partial(_in_stream, work, config, data), config.seeds))
     workers = min(config.threads, numba.config.NUMBA_NUM_THREADS, len(config.seeds))
     if workers > 1 and len(data.train) >= _FEWEST_ROWS:
-        alone = replace(config, threads=1)
+        alone, left = replace(config, threads=1), len(config.seeds) % workers
+        # All threads do a few that are left over sooner, one seed after the other.
+        ahead = config.seeds[: len(config.seeds) - left] if 2 * left <= workers else config.seeds
         pool = ProcessPoolExecutor(workers, get_context("spawn"), _end_with, (os.getpid(),))
         with pool:
-            futures = [pool.submit(_ahead, work, alone, data, s) for s in config.seeds]
+            futures = [pool.submit(_ahead, work, alone, data, s) for s in ahead]
             try:
                 for future in futures:
                     future.result()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numba
 import pytest
 
 from mlorakit import seeds
@@ -42,13 +43,26 @@ def done(tmp_path: Path, rows: int = seeds._FEWEST_ROWS, **more: Any) -> list[tu
 
 
 def test_seeds_are_worked_on_elsewhere_and_come_back_in_order(tmp_path: Path) -> None:
-    results = done(tmp_path)
-    assert [seed for seed, _, _ in results] == [3, 1, 2]
+    results = done(tmp_path, seeds=(3, 1, 2, 4))
+    assert [seed for seed, _, _ in results] == [3, 1, 2, 4]
     processes = {process for _, process, _ in results}
     assert os.getpid() not in processes
     assert len(processes) <= 2
     assert {threads for _, _, threads in results} == {1}
     assert not list(tmp_path.iterdir())  # the state of a finished run goes
+
+
+@pytest.mark.parametrize(
+    ("number", "threads", "here"), [(3, 2, 1), (2, 2, 0), (4, 3, 1), (5, 3, 0), (2, 3, 0)]
+)
+def test_a_few_that_are_left_over_stay_here_with_all_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, threads: int, here: int
+) -> None:
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", threads)
+    results = done(tmp_path, seeds=tuple(range(number)), threads=threads)
+    stayed = [(seed, with_all) for seed, process, with_all in results if process == os.getpid()]
+    assert stayed == [(seed, threads) for seed in range(number)][number - here :]
+    assert [seed for seed, _, _ in results] == list(range(number))
 
 
 @pytest.mark.parametrize("more", [{"threads": 1}, {"seeds": (3,)}, {"rows": 10}])
