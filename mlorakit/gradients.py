@@ -1,12 +1,15 @@
 """The loss of a batch and its gradients.
 
 On a CPU PyTorch's autograd takes as long around the compiled kernels of a step as they compute. So
-there the gradients are put together by hand where every model has the same parts, the embeddings,
-the MLP, the logit and the loss, and autograd is left what a backbone does between them.
+there the gradients are put together by hand: of what every model has, the embeddings, the MLP, the
+logit and the loss, and of the one function that most backbones have between them. Autograd is left
+what the other backbones do there.
 """
 
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +17,13 @@ from torch import Tensor
 
 from mlorakit.data.dataset import Rows
 from mlorakit.kernels.compiled import array_of, runs_compiled
+from mlorakit.kernels.groups import DomainGroups
 from mlorakit.kernels.logit import logit_backward, logit_forward
 from mlorakit.kernels.lookup import lookup_backward, lookup_forward
 from mlorakit.kernels.loss import cross_entropy
 from mlorakit.kernels.stack import Stack, StackLayer
 from mlorakit.layers.embedding import FieldEmbedding
-from mlorakit.models.backbone import Backbone
+from mlorakit.models.backbone import Backbone, Interaction
 
 
 def loss_and_gradients(model: Backbone) -> Callable[[Rows], Tensor | float]:
@@ -64,25 +68,33 @@ class _ByHand:
         # The embeddings' table, unless they are made of more than its rows.
         table = model.embedding
         self.table = table if type(table) is FieldEmbedding and not table.pools else None
-        # Whether the MLP's input is the embeddings as they are, so that their gradient is too.
-        self.direct = self.table is not None and (
-            type(model).mlp_input is Backbone.mlp_input and model.input_norm is None
+        pools = model.linear is not None and model.linear.pools
+        one_function = all(
+            getattr(type(model), name) is getattr(Backbone, name)
+            for name in ("mlp_input", "features", "extra_logit")
         )
+        self.between: Callable[[Tensor, Tensor, DomainGroups], _Between]
+        if one_function and model.input_norm is None and not pools:
+            self.between = partial(_OneFunction, model.interaction())
+        else:
+            self.between = partial(_Recorded, model)
 
     def __call__(self, batch: Rows) -> Tensor | float:
         if not len(batch.ids):
             return by_autograd(self.model, batch)
         ids, groups, table = batch.ids.contiguous(), batch.groups, self.table
         if table is not None:
-            e = lookup_forward(table.weight, ids, table.offsets)
-            e.requires_grad_(table.weight.requires_grad)
+            made, trained = table.weight, table.weight.requires_grad
+            e = lookup_forward(made, ids, table.offsets)
         else:
-            e = self.model.embedding(ids)
-        x, features, extra = self.model.parts(e, ids, groups)
-        passed = self.stack.forward(x, groups, self.p)
+            made = self.model.embedding(ids)
+            e, trained = made.detach(), made.requires_grad
+        between = self.between(e.requires_grad_(trained), ids, groups)
+        passed = self.stack.forward(between.x, groups, self.p)
         z, made_of = logit_forward(
-            features, passed.ys[-1], *self.head, extra, self.linear, self.offsets, ids
-        )
+            between.features, passed.ys[-1], *self.head, between.extra, self.linear, self.offsets,
+            ids,
+        )  # fmt: skip
         loss, of_z = cross_entropy(z, array_of(batch.label))
 
         of_features, of_deep, of_weight, of_bias, of_linear = logit_backward(made_of, of_z)
@@ -90,18 +102,94 @@ class _ByHand:
         _put((*self.head, self.linear), (of_weight, of_bias, of_linear))
         for layer, found in zip(self.layers, of_layers, strict=True):
             _put(layer, found)
-        known = [(features, torch.from_numpy(of_features)), (extra, torch.from_numpy(of_z))]
-        if not self.direct:
-            known.append((x, of_x))
-        trained = [(root, of) for root, of in known if root is not None and root.requires_grad]
+        of_e = between.backward(of_x, torch.from_numpy(of_features), torch.from_numpy(of_z))
         if trained:
-            torch.autograd.backward([root for root, _ in trained], [of for _, of in trained])
-        if table is not None and e.requires_grad:
-            if self.direct:
-                e.grad = of_x.view_as(e) if e.grad is None else e.grad.add_(of_x.view_as(e))
-            assert e.grad is not None
-            table.weight.grad = lookup_backward(e.grad, ids, table.offsets, len(table.weight))
+            assert of_e is not None
+            if table is not None:
+                table.weight.grad = lookup_backward(of_e, ids, table.offsets, len(table.weight))
+            else:
+                made.backward(of_e)
         return loss
+
+
+class _Between(Protocol):
+    """What a model makes of a batch's embeddings before the MLP: what `Backbone.parts` returns."""
+
+    x: Tensor
+    features: Tensor | None
+    extra: Tensor | None
+
+    def backward(self, of_x: Tensor, of_features: Tensor, of_extra: Tensor) -> Tensor | None:
+        """Puts the gradients of weights in place; returns that of the embeddings, if it is wanted.
+
+        Args:
+            of_x: gradient of x, (B, N).
+            of_features: that of the features, (B, M), or anything if there are none.
+            of_extra: that of the extra logit, (B,), likewise.
+        """
+        ...
+
+
+class _Recorded(_Between):
+    """By autograd.
+
+    Args:
+        model: the model.
+        e: embeddings, (B, F, K), of no origin that autograd knows.
+        ids: of the batch.
+        groups: of the batch.
+    """
+
+    def __init__(self, model: Backbone, e: Tensor, ids: Tensor, groups: DomainGroups) -> None:
+        self.e = e
+        self.x, self.features, self.extra = model.parts(e, ids, groups)
+
+    def backward(self, of_x: Tensor, of_features: Tensor, of_extra: Tensor) -> Tensor | None:
+        parts = (self.x, of_x), (self.features, of_features), (self.extra, of_extra)
+        known = [(part, of) for part, of in parts if part is not None and part.requires_grad]
+        if known:
+            torch.autograd.backward([part for part, _ in known], [of for _, of in known])
+        return self.e.grad
+
+
+class _OneFunction(_Between):
+    """An interaction, without autograd.
+
+    Args:
+        interaction: of the model, which does no more; None if it does not even that.
+        e: as `_Recorded` has it, like the others.
+        ids: of the batch.
+        groups: of the batch.
+    """
+
+    def __init__(
+        self, interaction: Interaction | None, e: Tensor, ids: Tensor, groups: DomainGroups
+    ) -> None:
+        self.interaction, self.e = interaction, e
+        self.x, self.features, self.extra = e.detach().flatten(1), None, None
+        if interaction is None:
+            return
+        place, _, compiled, weights = interaction
+        self.context = SimpleNamespace()  # autograd's keeps what `backward` needs likewise
+        made = compiled.forward(self.context, *(t.detach() for t in (e, *weights)))
+        self.shape = made.shape
+        if place == "mlp":
+            self.x = made.flatten(1)
+        elif place == "features":
+            self.features = made.flatten(1)
+        else:
+            self.extra = made
+
+    def backward(self, of_x: Tensor, of_features: Tensor, of_extra: Tensor) -> Tensor | None:
+        if self.interaction is None:
+            return of_x.view_as(self.e)
+        place, _, compiled, weights = self.interaction
+        if not (self.e.requires_grad or any(weight.requires_grad for weight in weights)):
+            return None
+        known = {"mlp": of_x, "features": of_features, "logit": of_extra}
+        of_e, *of_weights = compiled.backward(self.context, known[place].view(self.shape))
+        _put(weights, tuple(of_weights))
+        return of_e if place == "mlp" else of_e.add_(of_x.view_as(of_e))
 
 
 def _put(parameters: tuple[Tensor | None, ...], gradients: tuple[Tensor | None, ...]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from mlorakit.kernels.compiled import hash_columns, hash_row, random_number
 from mlorakit.kernels.jit import parallel, serial
 from mlorakit.kernels.products import times, times_transposed, transposed_times
-from mlorakit.kernels.sums import add, add_row, clear, sum_rows
+from mlorakit.kernels.sums import add, add_row, clear, sum_rows, sum_shards
 
 _SHARD = 512  # rows
 _MOST_SHARDS = 16
@@ -60,14 +60,6 @@ def _deactivate(grad, y, scale, of_bias):  # type: ignore[no-untyped-def]
             value = row[j] * scale if not out[j] <= 0 else np.float32(0)
             row[j] = value
             of_bias[j] += value
-
-
-@serial
-def _sum_shards(parts):  # type: ignore[no-untyped-def]
-    """The first of the parts, (shards, N), becomes their sum."""
-    for shard in range(1, parts.shape[0]):
-        for i in range(parts.shape[1]):
-            parts[0, i] += parts[shard, i]
 
 
 @serial
@@ -257,8 +249,8 @@ def backward(  # type: ignore[no-untyped-def] # noqa: D417
                     times(function, a[d], own[d], of_b[d, :rank], 0)
     for layer in range(len(ws)):
         parts, of_w = of_ws_parts[layer], of_ws[layer]
-        _sum_shards(parts.reshape(parts.shape[0], -1))
-        _sum_shards(of_biases[layer])
+        sum_shards(parts.reshape(parts.shape[0], -1))
+        sum_shards(of_biases[layer])
         if merged[layer].shape[0] > 0:
             for o in range(of_w.shape[0]):
                 for i in range(of_w.shape[1]):
@@ -289,6 +281,6 @@ def linear_backward(function, shards, x, w, grad, of_x, of_w, of_bias):  # type:
         transposed_times(function, grad[first:last], x[first:last], of_w[shard], 0)
         if of_bias.size > 0:
             sum_rows(grad[first:last], of_bias[shard])
-    _sum_shards(of_w.reshape(shards, -1))
+    sum_shards(of_w.reshape(shards, -1))
     if of_bias.size > 0:
-        _sum_shards(of_bias)
+        sum_shards(of_bias)

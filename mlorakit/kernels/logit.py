@@ -16,6 +16,7 @@ from mlorakit.kernels.compiled import array_of, runs_compiled
 from mlorakit.kernels.dense import shards_of
 from mlorakit.kernels.jit import parallel, serial
 from mlorakit.kernels.lookup import lookup, refuse_places
+from mlorakit.kernels.sums import sum_shards
 
 _NO_TABLE = np.empty(0, np.float32), np.empty((0, 0), np.int64), np.empty(0, np.int64)
 _NO_EXTRA = np.empty(0, np.float32)
@@ -72,15 +73,13 @@ def _backward(  # type: ignore[no-untyped-def]
     rows, wide = grad.size, features.shape[1]
     for shard in numba.prange(shards):
         first, last = rows * shard // shards, rows * (shard + 1) // shards
-        own, of_w = grad[first:last], of_ws[shard]
-        of_w[:] = 0
+        own, of_w = grad[first:last], np.zeros(w.size, np.float32)
         _add_products_backward(
             features[first:last], w[:wide], own, of_features[first:last], of_w[:wide]
         )
         _add_products_backward(deep[first:last], w[wide:], own, of_deep[first:last], of_w[wide:])
-    for shard in range(1, shards):
-        for j in range(w.size):
-            of_ws[0, j] += of_ws[shard, j]
+        of_ws[shard] = of_w
+    sum_shards(of_ws)
     total = np.float32(0)
     for i in range(rows):
         total += grad[i]

@@ -7,16 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from mlorakit.kernels.attention import attention
-from mlorakit.kernels.bilinear import bilinear, bilinear_interactions
+from mlorakit.kernels.bilinear import bilinear_interactions
 from mlorakit.kernels.cin import cin
 from mlorakit.kernels.cross import cross
-from mlorakit.kernels.interaction import bi_interaction
 from mlorakit.kernels.pairs import pairs
-
-
-def factorization_machine(e: Tensor) -> Tensor:
-    """Sum over pairs of fields of <e_i, e_j>, (B,): the FM term of DeepFM (arXiv 1703.04247)."""
-    return bi_interaction(e).sum(1)
+from mlorakit.kernels.senet import senet_shares
 
 
 class CrossNetwork(nn.Module):
@@ -128,13 +123,9 @@ class SENet(nn.Module):
         nn.init.xavier_normal_(self.squeeze)
         nn.init.xavier_normal_(self.excite)
 
-    def shares(self, e: Tensor) -> Tensor:
-        """The weights of fields of shape (B, F, K), of shape (B, F)."""
-        return torch.relu(torch.relu(e.mean(2) @ self.squeeze) @ self.excite)
-
     def forward(self, e: Tensor) -> Tensor:
         """(B, F, K) to (B, F, K)."""
-        return e * self.shares(e).unsqueeze(2)
+        return e * senet_shares(e, self.squeeze, self.excite).unsqueeze(2)
 
 
 class BilinearInteraction(nn.Module):
@@ -155,15 +146,3 @@ class BilinearInteraction(nn.Module):
     def forward(self, e: Tensor) -> Tensor:
         """(B, F, K) to (e_i W_ij) * e_j of shape (B, F (F - 1) / 2, K)."""
         return bilinear_interactions(e, self.weight)
-
-    def with_shares(self, e: Tensor, shares: Tensor) -> Tensor:
-        """The interactions of weighted fields and those of the fields, one after the other.
-
-        Args:
-            e: of shape (B, F, K).
-            shares: the fields' weights, of shape (B, F).
-
-        Returns:
-            Tensor of shape (B, F (F - 1), K).
-        """
-        return bilinear(e, shares, self.weight)

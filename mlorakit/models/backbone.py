@@ -1,6 +1,7 @@
 """What the nine CTR backbones share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,24 @@ from mlorakit.kernels.logit import logit
 from mlorakit.layers.embedding import FieldEmbedding
 from mlorakit.layers.given_embedding import GivenEmbedding, start_from
 from mlorakit.layers.mlp import MLP, DomainLoRA, LayerFactory
+
+
+class Interaction(NamedTuple):
+    """What a backbone makes of its field embeddings by one function.
+
+    Args:
+        place: where it goes: into the MLP in the embeddings' place (`mlp`), beside the MLP's output
+            (`features`), or into the logit (`logit`).
+        function: takes the embeddings, (B, F, K), and the weights to a tensor of shape (B, ...), of
+            shape (B,) if it goes into the logit.
+        compiled: what the function applies on a CPU to the same arguments, in float32.
+        weights: trained with the model.
+    """
+
+    place: Literal["mlp", "features", "logit"]
+    function: Callable[..., Tensor]
+    compiled: type[torch.autograd.Function]
+    weights: tuple[nn.Parameter, ...] = ()
 
 
 class Backbone(nn.Module):
@@ -81,17 +100,30 @@ class Backbone(nn.Module):
         """Width of `mlp_input`."""
         return self.n_fields * self.embedding_size
 
+    def interaction(self) -> Interaction | None:
+        """What is made of the embeddings, if it is one function's. The three methods below follow
+        from it, and a subclass that has more in between overrides them instead.
+        """
+        return None
+
     def mlp_input(self, e: Tensor) -> Tensor:
         """Embeddings of shape (B, F, K) to the MLP's input."""
-        return e.flatten(1)
+        made = self._made("mlp", e)
+        return (e if made is None else made).flatten(1)
 
     def features(self, e: Tensor) -> Tensor | None:
         """What stands beside the MLP's output before the head, if anything."""
-        return None
+        made = self._made("features", e)
+        return None if made is None else made.flatten(1)
 
     def extra_logit(self, e: Tensor) -> Tensor | None:
         """What is added to the logit, (B,), if anything."""
-        return None
+        return self._made("logit", e)
+
+    def _made(self, place: str, e: Tensor) -> Tensor | None:
+        """The interaction, if it goes there."""
+        own = self.interaction()
+        return own.function(e, *own.weights) if own is not None and own.place == place else None
 
     def forward(self, ids: Tensor, groups: DomainGroups) -> Tensor:
         """Logits of a batch sorted by domain.

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor, nn
 
-from mlorakit.kernels.interaction import bi_interaction
-from mlorakit.kernels.pairs import inner_products
+from mlorakit.kernels.bilinear import FiBiNETInteractions, fibinet
+from mlorakit.kernels.cross import Cross, cross
+from mlorakit.kernels.interaction import BiInteraction, bi_interaction
+from mlorakit.kernels.pairs import ProductLayer, product_layer
 from mlorakit.layers.interactions import (
     BilinearInteraction,
     CrossNetwork,
     InteractingLayers,
     SENet,
 )
-from mlorakit.models.backbone import Backbone
+from mlorakit.models.backbone import Backbone, Interaction
 
 
 class MLPNet(Backbone):
@@ -35,8 +36,8 @@ class NFM(Backbone):
     def mlp_width(self) -> int:
         return self.embedding_size
 
-    def mlp_input(self, e: Tensor) -> Tensor:
-        return bi_interaction(e)
+    def interaction(self) -> Interaction:
+        return Interaction("mlp", bi_interaction, BiInteraction)
 
 
 class PNN(Backbone):
@@ -47,8 +48,8 @@ class PNN(Backbone):
     def mlp_width(self) -> int:
         return super().mlp_width() + self.n_fields * (self.n_fields - 1) // 2
 
-    def mlp_input(self, e: Tensor) -> Tensor:
-        return torch.cat((e.flatten(1), inner_products(e)), 1)
+    def interaction(self) -> Interaction:
+        return Interaction("mlp", product_layer, ProductLayer)
 
 
 class DCN(Backbone):
@@ -59,8 +60,8 @@ class DCN(Backbone):
         self.cross = CrossNetwork(width, n_layers=2)
         return width
 
-    def features(self, e: Tensor) -> Tensor:
-        return self.cross(e.flatten(1))
+    def interaction(self) -> Interaction:
+        return Interaction("features", cross, Cross, (self.cross.weight, self.cross.bias))
 
     def regularized(self) -> Iterator[nn.Parameter]:
         yield from super().regularized()
@@ -93,5 +94,6 @@ class FiBiNET(Backbone):
     def mlp_width(self) -> int:
         return self.n_fields * (self.n_fields - 1) * self.embedding_size
 
-    def mlp_input(self, e: Tensor) -> Tensor:
-        return self.bilinear.with_shares(e, self.senet.shares(e)).flatten(1)
+    def interaction(self) -> Interaction:
+        weights = self.senet.squeeze, self.senet.excite, self.bilinear.weight
+        return Interaction("mlp", fibinet, FiBiNETInteractions, weights)

@@ -2,15 +2,16 @@
 
 from torch import Tensor, nn
 
-from mlorakit.layers.interactions import CompressedInteraction, factorization_machine
-from mlorakit.models.backbone import Backbone
+from mlorakit.kernels.interaction import FactorizationMachine, factorization_machine
+from mlorakit.layers.interactions import CompressedInteraction
+from mlorakit.models.backbone import Backbone, Interaction
 
 
 class DeepFM(Backbone):
     """DeepFM (arXiv 1703.04247): a factorization machine beside the MLP."""
 
-    def extra_logit(self, e: Tensor) -> Tensor:
-        return factorization_machine(e)
+    def interaction(self) -> Interaction:
+        return Interaction("logit", factorization_machine, FactorizationMachine)
 
 
 class XDeepFM(Backbone):

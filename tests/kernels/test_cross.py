@@ -51,6 +51,15 @@ def test_it_is_the_same_with_any_number_of_threads() -> None:
     assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
 
+def test_a_row_may_be_a_matrix() -> None:
+    x0, weight, bias = inputs(70, 12, 2)
+    for function in (cross, cross_reference):
+        found = output_and_gradients(function, [x0.view(70, 3, 4), weight, bias])
+        flat = output_and_gradients(function, [x0, weight, bias])
+        for mine, theirs in zip(found, flat, strict=True):
+            assert torch.equal(mine.flatten(), theirs.flatten())
+
+
 def test_a_batch_may_be_empty() -> None:
     _, weight, bias = inputs(1, 9, 2)
     assert cross(torch.empty(0, 9), weight, bias).shape == (0, 9)

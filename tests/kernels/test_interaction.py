@@ -7,7 +7,11 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlorakit.kernels.interaction import bi_interaction, bi_interaction_reference
+from mlorakit.kernels.interaction import (
+    bi_interaction,
+    bi_interaction_reference,
+    factorization_machine,
+)
 
 
 def test_by_hand() -> None:
@@ -30,13 +34,19 @@ def test_it_is_its_plain_form_and_the_sum_over_all_pairs(rows: int, fields: int,
     pairs = [exact[:, f] * exact[:, g] for f, g in combinations(range(fields), 2)]
     torch.testing.assert_close(sum(pairs, torch.zeros_like(expected)), expected)
     (ours,) = torch.autograd.grad(out, e, upstream)
-    (theirs,) = torch.autograd.grad(expected, exact, upstream.double())
+    (theirs,) = torch.autograd.grad(expected, exact, upstream.double(), retain_graph=True)
+    torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-4)
+    total = factorization_machine(e)
+    torch.testing.assert_close(total.double(), expected.sum(1), rtol=1e-4, atol=1e-4)
+    (ours,) = torch.autograd.grad(total, e, upstream[:, 0])
+    (theirs,) = torch.autograd.grad(expected.sum(1), exact, upstream[:, 0].double())
     torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
     e = torch.randn(4, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    assert torch.autograd.gradcheck(bi_interaction, e.requires_grad_())
+    for function in (bi_interaction, factorization_machine):
+        assert torch.autograd.gradcheck(function, e.requires_grad_())
 
 
 @pytest.mark.parametrize("axes", [(0, 1), (0, 2), (1, 2)])

@@ -7,21 +7,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from mlorakit.kernels.bilinear import bilinear, bilinear_reference
-from mlorakit.kernels.pairs import inner_products, inner_products_reference, pairs
+from mlorakit.kernels.bilinear import fibinet, fibinet_reference
+from mlorakit.kernels.pairs import pairs, product_layer, product_layer_reference
 
 Function = Callable[..., Tensor]
 BOTH = pytest.mark.parametrize(
     ("function", "reference"),
-    [(inner_products, inner_products_reference), (bilinear, bilinear_reference)],
+    [(product_layer, product_layer_reference), (fibinet, fibinet_reference)],
 )
 
 
 def inputs(function: Function, rows: int, fields: int, size: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(rows + fields)
-    shapes = (rows, fields, size), (rows, fields), (len(pairs(fields)[0]), size, size)
-    tensors = [torch.randn(shape, generator=generator) for shape in shapes]
-    return tensors if function is bilinear else tensors[:1]
+    width = max(1, fields // 3)
+    weights = (fields, width), (width, fields), (len(pairs(fields)[0]), size, size)
+    shapes = (rows, fields, size), *(weights if function is fibinet else ())
+    return [torch.randn(shape, generator=generator) for shape in shapes]
 
 
 def output_and_gradients(function: Function, tensors: list[Tensor]) -> list[Tensor]:
@@ -66,7 +67,9 @@ def test_it_is_the_same_with_any_number_of_threads(function: Function, reference
 @BOTH
 def test_a_batch_may_be_empty(function: Function, reference: Function) -> None:
     _, *others = inputs(function, 1, 3, 8)
-    if others:
-        others[0] = others[0][:0]
-    out = function(torch.empty(0, 3, 8), *others)
-    assert out.shape == ((0, 6, 8) if others else (0, 3))
+    e = torch.empty(0, 3, 8, requires_grad=True)
+    out = function(e, *others)
+    assert out.shape == ((0, 6, 8) if others else (0, 3 * 8 + 3))
+    out.sum().backward()
+    assert e.grad is not None
+    assert e.grad.shape == e.shape

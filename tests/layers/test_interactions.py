@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mlorakit.kernels.pairs import inner_products, pairs
+from mlorakit.kernels.bilinear import fibinet
+from mlorakit.kernels.interaction import bi_interaction, factorization_machine
+from mlorakit.kernels.pairs import inner_products, pairs, product_layer
 from mlorakit.layers.interactions import (
     BilinearInteraction,
     CompressedInteraction,
     CrossNetwork,
     InteractingLayer,
     SENet,
-    bi_interaction,
-    factorization_machine,
 )
 
 # Three fields of size 2. Products of the pairs: (3, 8), (5, 12), (15, 24).
@@ -42,6 +42,10 @@ def test_factorization_machine_sums_the_inner_products_of_the_pairs() -> None:
 
 def test_inner_products_are_those_of_each_pair() -> None:
     assert inner_products(E).tolist() == [[3 + 8, 5 + 12, 15 + 24]]
+
+
+def test_product_layer_puts_the_inner_products_behind_the_embeddings() -> None:
+    assert product_layer(E).tolist() == [[1, 2, 3, 4, 5, 6, 11, 17, 39]]
 
 
 @pytest.mark.parametrize("n_fields", [2, 3, 5])
@@ -151,6 +155,6 @@ def test_both_bilinear_interactions_are_made_at_once() -> None:
     bilinear, senet = BilinearInteraction(3, 2), SENet(3, reduction=3)
     put(senet.squeeze, [[1], [1], [1]])
     put(senet.excite, [[1, 0, 2]])
-    both = bilinear.with_shares(E, senet.shares(E))
+    both = fibinet(E, senet.squeeze, senet.excite, bilinear.weight)
     apart = torch.cat((bilinear(senet(E)), bilinear(E)), 1)
     torch.testing.assert_close(both, apart)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mlorakit.kernels.groups import DomainGroups, group_rows
-from mlorakit.layers.interactions import factorization_machine
+from mlorakit.kernels.interaction import factorization_machine
 from mlorakit.layers.norm import make_norm
 from mlorakit.models import BACKBONES, VARIANTS, Backbone, build_model
 
