@@ -40,9 +40,6 @@ def prepare(device: str, threads: int) -> torch.device:
     # In this order: when Numba starts its threads, it sets the number that PyTorch reads.
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     torch.set_num_threads(1)
-    # Adam's moments of a weight without gradients shrink to denormal numbers and stay there; a CPU
-    # computes with those many times more slowly than with the zeros that they are taken for here.
-    torch.set_flush_denormal(True)
     _keep_freed_memory()
     return torch.device(device)
 

@@ -32,11 +32,10 @@ settings.load_profile("mlorakit")
 
 @pytest.hookimpl(tryfirst=True)  # before the fixtures, those of a session too
 def pytest_runtest_setup() -> None:
-    """Undo what a fit of an earlier test has set: threads, and denormal numbers taken for zero."""
+    """Undo what a fit of an earlier test has set: threads."""
     # In this order: when Numba starts its threads, it sets the number that PyTorch reads.
     numba.set_num_threads(1)
     torch.set_num_threads(1)
-    torch.set_flush_denormal(False)
 
 
 def make_project(folder: Path) -> Path:

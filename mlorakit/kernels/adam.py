@@ -12,13 +12,16 @@ import numpy as np
 import torch
 
 from mlorakit.kernels.compiled import values_at
-from mlorakit.kernels.jit import parallel, serial
+from mlorakit.kernels.jit import inlined, parallel, serial
 
 PART = 1 << 12
 """Values that a thread takes at a time."""
 
 FEW = 1 << 16
 """Values up to which one thread takes all, since to wake another costs as much."""
+
+_SMALLEST = np.finfo(np.float32).tiny
+"""Numbers nearer to zero are denormal."""
 
 
 class Adam(torch.optim.Adam):
@@ -27,6 +30,11 @@ class Adam(torch.optim.Adam):
     PyTorch's own spends more time around its kernel than in it at these sizes. The state is the
     same, so that a checkpoint of either serves both. Arguments are those of Adam's that are used
     here.
+
+    On a CPU values and moments that would be denormal become zero. The moments of a weight without
+    gradients shrink to such numbers and stay there, and a CPU computes with them many times more
+    slowly. It could be told to take them for zeros itself, but it is told for each thread, and
+    Numba starts its threads when it likes: then results would depend on which thread took a part.
 
     Args:
         params: parameters, or groups of them.
@@ -146,13 +154,19 @@ class Adam(torch.optim.Adam):
         self._states[row], self._places[row] = tensors[1:], p.data_ptr()
 
 
+@inlined
+def _normal(x):  # type: ignore[no-untyped-def]
+    """The number, or zero in place of a denormal one."""
+    return np.float32(0) if abs(x) < _SMALLEST else x
+
+
 @serial
 def _adam(grad, p, m, v, size, root, decay, betas, rests, eps):  # type: ignore[no-untyped-def]
     for i in range(p.size):
         g = grad[i] + decay * p[i]
-        m[i] = betas[0] * m[i] + rests[0] * g
-        v[i] = betas[1] * v[i] + rests[1] * g * g
-        p[i] -= size * m[i] / (np.sqrt(v[i]) * root + eps)
+        m[i] = _normal(betas[0] * m[i] + rests[0] * g)
+        v[i] = _normal(betas[1] * v[i] + rests[1] * g * g)
+        p[i] = _normal(p[i] - size * m[i] / (np.sqrt(v[i]) * root + eps))
 
 
 @serial

@@ -1,6 +1,7 @@
 """Adam's compiled step against PyTorch's, which is not fused."""
 
 import copy
+import math
 from collections.abc import Callable
 
 import pytest
@@ -61,6 +62,27 @@ def test_a_first_step_by_hand() -> None:
     assert state["step"].item() == 1
     assert state["exp_avg"].tolist() == pytest.approx([0.5, -0.05, 0])
     assert state["exp_avg_sq"].tolist() == pytest.approx([0.025, 0.00025, 0])
+
+
+def test_denormal_numbers_become_zero_and_no_others() -> None:
+    smallest = torch.finfo(torch.float32).tiny
+    values = torch.tensor([smallest, -smallest, 0.9 * smallest, -0.9 * smallest, 0, math.nan])
+    p = nn.Parameter(values.clone())
+    optimizer = Adam([p], lr=1e-3)
+    p.grad = torch.zeros(6)
+    optimizer.step()
+    expected = [smallest, -smallest, 0, 0, 0, math.nan]
+    assert p.tolist() == pytest.approx(expected, abs=0, nan_ok=True)
+    state = optimizer.state[p]
+    state["exp_avg"].copy_(torch.tensor([2, -2, 1.1, -1.1, 0, math.nan]) * smallest)
+    state["exp_avg_sq"].copy_(torch.tensor([2, 1.0005, 1.002, 0, 0, math.nan]) * smallest)
+    optimizer.step()
+    first = torch.tensor([1.8, -1.8, 0, 0, 0, math.nan]) * smallest
+    second = torch.tensor([2 * 0.999, 0, 1.002 * 0.999, 0, 0, math.nan]) * smallest
+    assert state["exp_avg"].tolist() == pytest.approx(first.tolist(), rel=1e-6, abs=0, nan_ok=True)
+    assert state["exp_avg_sq"].tolist() == pytest.approx(
+        second.tolist(), rel=1e-6, abs=0, nan_ok=True
+    )
 
 
 @pytest.mark.parametrize("rest", [0, FEW])
