@@ -23,7 +23,7 @@ from mlorakit.kernels.lookup import lookup_backward, lookup_forward
 from mlorakit.kernels.loss import cross_entropy
 from mlorakit.kernels.stack import Stack, StackLayer
 from mlorakit.layers.embedding import FieldEmbedding
-from mlorakit.models.backbone import Backbone, Interaction
+from mlorakit.models.backbone import Backbone, Interacted, Interaction
 
 
 def loss_and_gradients(model: Backbone) -> Callable[[Rows], Tensor | float]:
@@ -69,10 +69,7 @@ class _ByHand:
         table = model.embedding
         self.table = table if type(table) is FieldEmbedding and not table.pools else None
         pools = model.linear is not None and model.linear.pools
-        one_function = all(
-            getattr(type(model), name) is getattr(Backbone, name)
-            for name in ("mlp_input", "features", "extra_logit")
-        )
+        one_function = type(model).interact is Backbone.interact
         self.between: Callable[[Tensor, Tensor, DomainGroups], _Between]
         if one_function and model.input_norm is None and not pools:
             self.between = partial(_OneFunction, model.interaction())
@@ -90,11 +87,11 @@ class _ByHand:
             made = self.model.embedding(ids)
             e, trained = made.detach(), made.requires_grad
         between = self.between(e.requires_grad_(trained), ids, groups)
-        passed = self.stack.forward(between.x, groups, self.p)
+        x, features, extra = between.parts
+        passed = self.stack.forward(x, groups, self.p)
         z, made_of = logit_forward(
-            between.features, passed.ys[-1], *self.head, between.extra, self.linear, self.offsets,
-            ids,
-        )  # fmt: skip
+            features, passed.ys[-1], *self.head, extra, self.linear, self.offsets, ids
+        )
         loss, of_z = cross_entropy(z, array_of(batch.label))
 
         of_features, of_deep, of_weight, of_bias, of_linear = logit_backward(made_of, of_z)
@@ -113,17 +110,15 @@ class _ByHand:
 
 
 class _Between(Protocol):
-    """What a model makes of a batch's embeddings before the MLP: what `Backbone.parts` returns."""
+    """What a model makes of a batch's embeddings: what `Backbone.parts` returns."""
 
-    x: Tensor
-    features: Tensor | None
-    extra: Tensor | None
+    parts: Interacted
 
     def backward(self, of_x: Tensor, of_features: Tensor, of_extra: Tensor) -> Tensor | None:
         """Puts the gradients of weights in place; returns that of the embeddings, if it is wanted.
 
         Args:
-            of_x: gradient of x, (B, N).
+            of_x: gradient of the MLP's input, (B, N).
             of_features: that of the features, (B, M), or anything if there are none.
             of_extra: that of the extra logit, (B,), likewise.
         """
@@ -142,11 +137,11 @@ class _Recorded(_Between):
 
     def __init__(self, model: Backbone, e: Tensor, ids: Tensor, groups: DomainGroups) -> None:
         self.e = e
-        self.x, self.features, self.extra = model.parts(e, ids, groups)
+        self.parts = model.parts(e, ids, groups)
 
     def backward(self, of_x: Tensor, of_features: Tensor, of_extra: Tensor) -> Tensor | None:
-        parts = (self.x, of_x), (self.features, of_features), (self.extra, of_extra)
-        known = [(part, of) for part, of in parts if part is not None and part.requires_grad]
+        found = zip(self.parts, (of_x, of_features, of_extra), strict=True)
+        known = [(part, of) for part, of in found if part is not None and part.requires_grad]
         if known:
             torch.autograd.backward([part for part, _ in known], [of for _, of in known])
         return self.e.grad
@@ -166,19 +161,13 @@ class _OneFunction(_Between):
         self, interaction: Interaction | None, e: Tensor, ids: Tensor, groups: DomainGroups
     ) -> None:
         self.interaction, self.e = interaction, e
-        self.x, self.features, self.extra = e.detach().flatten(1), None, None
         if interaction is None:
+            self.parts = Interacted(e.detach().flatten(1))
             return
-        place, _, compiled, weights = interaction
         self.context = SimpleNamespace()  # autograd's keeps what `backward` needs likewise
-        made = compiled.forward(self.context, *(t.detach() for t in (e, *weights)))
-        self.shape = made.shape
-        if place == "mlp":
-            self.x = made.flatten(1)
-        elif place == "features":
-            self.features = made.flatten(1)
-        else:
-            self.extra = made
+        e, *weights = (t.detach() for t in (e, *interaction.weights))
+        made = interaction.compiled.forward(self.context, e, *weights)
+        self.parts, self.shape = interaction.placed(e, made), made.shape
 
     def backward(self, of_x: Tensor, of_features: Tensor, of_extra: Tensor) -> Tensor | None:
         if self.interaction is None:

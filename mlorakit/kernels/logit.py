@@ -73,6 +73,7 @@ def _backward(  # type: ignore[no-untyped-def]
     rows, wide = grad.size, features.shape[1]
     for shard in numba.prange(shards):
         first, last = rows * shard // shards, rows * (shard + 1) // shards
+        # A sum of its own: in that of all shards two threads would write side by side.
         own, of_w = grad[first:last], np.zeros(w.size, np.float32)
         _add_products_backward(
             features[first:last], w[:wide], own, of_features[first:last], of_w[:wide]

@@ -31,13 +31,40 @@ class Interaction(NamedTuple):
     compiled: type[torch.autograd.Function]
     weights: tuple[nn.Parameter, ...] = ()
 
+    def placed(self, e: Tensor, made: Tensor) -> "Interacted":
+        """What the model goes on with.
+
+        Args:
+            e: embeddings, (B, F, K).
+            made: what the function made of them.
+        """
+        if self.place == "mlp":
+            return Interacted(made.flatten(1))
+        if self.place == "features":
+            return Interacted(e.flatten(1), features=made.flatten(1))
+        return Interacted(e.flatten(1), extra_logit=made)
+
+
+class Interacted(NamedTuple):
+    """What stands between the embeddings and the logit.
+
+    Args:
+        mlp_input: (B, N).
+        features: what stands beside the MLP's output before the head, (B, M), if anything.
+        extra_logit: what is added to the logit, (B,), if anything.
+    """
+
+    mlp_input: Tensor
+    features: Tensor | None = None
+    extra_logit: Tensor | None = None
+
 
 class Backbone(nn.Module):
     """Embeddings, an MLP on what a subclass makes of them, and one logit.
 
-    The MLP's output, joined with a subclass's `features`, goes through a linear map without bias;
-    a subclass's `extra_logit`, a linear model of the ids and one global bias are added, as in
-    deepctr 0.9.0.
+    The MLP's output, joined with a subclass's features, goes through a linear map without bias; a
+    subclass's extra logit, a linear model of the ids and one global bias are added, as in deepctr
+    0.9.0.
 
     Args:
         field_sizes: number of ids of each of the F fields.
@@ -75,7 +102,7 @@ class Backbone(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
 
     def build(self) -> int:
-        """Make the subclass's own layers; returns the width of `features`."""
+        """Make the subclass's own layers; returns the width of the features."""
         return 0
 
     def take_vectors(
@@ -97,33 +124,21 @@ class Backbone(nn.Module):
             self.embedding = GivenEmbedding(field_sizes, self.embedding, vectors)
 
     def mlp_width(self) -> int:
-        """Width of `mlp_input`."""
+        """Width of the MLP's input."""
         return self.n_fields * self.embedding_size
 
     def interaction(self) -> Interaction | None:
-        """What is made of the embeddings, if it is one function's. The three methods below follow
-        from it, and a subclass that has more in between overrides them instead.
+        """What is made of the embeddings, if it is one function's; a subclass that has more in
+        between overrides `interact` instead.
         """
         return None
 
-    def mlp_input(self, e: Tensor) -> Tensor:
-        """Embeddings of shape (B, F, K) to the MLP's input."""
-        made = self._made("mlp", e)
-        return (e if made is None else made).flatten(1)
-
-    def features(self, e: Tensor) -> Tensor | None:
-        """What stands beside the MLP's output before the head, if anything."""
-        made = self._made("features", e)
-        return None if made is None else made.flatten(1)
-
-    def extra_logit(self, e: Tensor) -> Tensor | None:
-        """What is added to the logit, (B,), if anything."""
-        return self._made("logit", e)
-
-    def _made(self, place: str, e: Tensor) -> Tensor | None:
-        """The interaction, if it goes there."""
+    def interact(self, e: Tensor) -> Interacted:
+        """What the subclass makes of embeddings of shape (B, F, K)."""
         own = self.interaction()
-        return own.function(e, *own.weights) if own is not None and own.place == place else None
+        if own is None:
+            return Interacted(e.flatten(1))
+        return own.placed(e, own.function(e, *own.weights))
 
     def forward(self, ids: Tensor, groups: DomainGroups) -> Tensor:
         """Logits of a batch sorted by domain.
@@ -140,19 +155,17 @@ class Backbone(nn.Module):
         head = self.head.weight, self.bias
         return logit(features, deep, *head, extra, *self.linear_table(), ids)
 
-    def parts(
-        self, e: Tensor, ids: Tensor, groups: DomainGroups
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """The MLP's input, `features`, and `extra_logit` with what the linear model of pooled
-        fields adds to it, of embeddings of shape (B, F, K).
+    def parts(self, e: Tensor, ids: Tensor, groups: DomainGroups) -> Interacted:
+        """What `interact` makes of embeddings of shape (B, F, K), the MLP's input normalised, the
+        extra logit with what the linear model of pooled fields adds to it.
         """
-        x, features, extra = self.mlp_input(e), self.features(e), self.extra_logit(e)
+        x, features, extra = self.interact(e)
         if self.input_norm is not None:
             x = self.input_norm(x, groups)
         if self.linear is not None and self.linear.pools:
             pooled = self.linear(ids).sum((1, 2))
             extra = pooled if extra is None else extra + pooled
-        return x, features, extra
+        return Interacted(x, features, extra)
 
     def linear_table(self) -> tuple[Tensor | None, Tensor | None]:
         """Weights and offsets of the linear model, unless there is none or it pools."""

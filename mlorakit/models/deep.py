@@ -14,7 +14,7 @@ from mlorakit.layers.interactions import (
     InteractingLayers,
     SENet,
 )
-from mlorakit.models.backbone import Backbone, Interaction
+from mlorakit.models.backbone import Backbone, Interacted, Interaction
 
 
 class MLPNet(Backbone):
@@ -76,8 +76,8 @@ class AutoInt(Backbone):
         self.attention = InteractingLayers(self.embedding_size, size, heads, n_layers=3)
         return self.n_fields * heads * size
 
-    def features(self, e: Tensor) -> Tensor:
-        return self.attention(e).flatten(1)
+    def interact(self, e: Tensor) -> Interacted:
+        return Interacted(e.flatten(1), features=self.attention(e).flatten(1))
 
 
 class FiBiNET(Backbone):

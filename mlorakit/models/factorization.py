@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from mlorakit.kernels.interaction import FactorizationMachine, factorization_machine
 from mlorakit.layers.interactions import CompressedInteraction
-from mlorakit.models.backbone import Backbone, Interaction
+from mlorakit.models.backbone import Backbone, Interacted, Interaction
 
 
 class DeepFM(Backbone):
@@ -26,5 +26,5 @@ class XDeepFM(Backbone):
         nn.init.xavier_normal_(self.cin_head.weight)
         return 0
 
-    def extra_logit(self, e: Tensor) -> Tensor:
-        return self.cin_head(self.cin(e)).squeeze(1)
+    def interact(self, e: Tensor) -> Interacted:
+        return Interacted(e.flatten(1), extra_logit=self.cin_head(self.cin(e)).squeeze(1))

@@ -252,7 +252,7 @@ def test_dcn_and_autoint_join_their_features_with_the_mlp_output() -> None:
         nn.init.zeros_(model.linear.weight)
         ids, groups = batch_of()
         e = model.embedding(ids)
-        joined = torch.cat((model.features(e), model.mlp(e.flatten(1), groups)), 1)
+        joined = torch.cat((model.interact(e).features, model.mlp(e.flatten(1), groups)), 1)
         expected = (joined * model.head.weight).sum(1) + model.bias
         torch.testing.assert_close(model(ids, groups), expected)
 
@@ -347,7 +347,8 @@ def test_a_norm_stands_before_the_mlp_of_every_variant(
     expected.load_state_dict(model.input_norm.state_dict())
     ids, groups = batch_of()
     model(ids, groups).sum().backward()
-    torch.testing.assert_close(seen[0], expected(model.mlp_input(model.embedding(ids)), groups))
+    made = model.interact(model.embedding(ids))
+    torch.testing.assert_close(seen[0], expected(made.mlp_input, groups))
     assert all(p.grad is not None for p in model.input_norm.parameters())
 
 
