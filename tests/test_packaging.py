@@ -1,6 +1,5 @@
 """The files that describe the project agree with one another and with the code."""
 
-import ast
 import re
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from mlorakit.models.baselines import BASELINES
 from mlorakit.profile import apply_profile
 from mlorakit.report.readme import updated, with_results
 from mlorakit.repro import unprepared
+from mlorakit.used_code import imports_of
 
 PROJECT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
@@ -70,48 +70,9 @@ def test_the_package_imports_only_what_it_requires() -> None:
     allowed = {IMPORT_NAMES.get(name, normal(name).replace("-", "_")) for name in names}
     allowed |= {"triton"}  # PyTorch brings it where it has CUDA, and only there is it imported
     for path in (PROJECT / "mlorakit").rglob("*.py"):
-        for module in imports(path):
+        for module in imports_of(path):
             top = module.split(".")[0]
             assert top in allowed | sys.stdlib_module_names | {"mlorakit"}, f"{path}: {module}"
-
-
-def source_of(path: Path) -> str:
-    if path.suffix == ".py":
-        return path.read_text()
-    cells = nbformat.read(path, as_version=4).cells
-    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-
-
-def imports(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(source_of(path))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
-def module_file(module: str) -> Path | None:
-    path = PROJECT / Path(*module.split("."))
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
-# Where things are, what is shown, what is written beside results and how, and checks of parameters
-# that DVC passes.
-INCIDENTAL = {"paths", "provenance", "progress", "whole", "__init__"}
-INCIDENTAL |= {"config", "config_base", "train_config", "task_config", "baseline_config"}
-INCIDENTAL |= {"ablation_config", "new_domain_config"}
-# The constant that names the splits, rows' error class, and a file's hash.
-INCIDENTAL |= {"data/__init__", "data/splits", "data/rows", "data/spec"}
-# What opens processed data, whose makers the data depends on; files of others; how figures look.
-INCIDENTAL |= {"data/prepare", "data/prepare_tasks", "released_notebook", "report/figures"}
-# Nothing but a docstring.
-INCIDENTAL |= {"kernels/__init__", "layers/__init__"}
 
 
 @pytest.mark.parametrize(
@@ -128,24 +89,12 @@ INCIDENTAL |= {"kernels/__init__", "layers/__init__"}
         ("new_domain", "new_domain"),
     ],
 )
-def test_a_stage_depends_on_every_module_that_decides_its_results(
+def test_a_stage_of_cells_depends_on_its_notebook_and_on_what_that_uses(
     stage: str, notebook: str
 ) -> None:
-    start = PROJECT / f"notebooks/{notebook}.ipynb"
-    seen: set[Path] = set()
-    waiting = [start]
-    incidental = {PROJECT / f"mlorakit/{name}.py" for name in INCIDENTAL}
-    while waiting:
-        path = waiting.pop()
-        if path not in seen | incidental:
-            seen.add(path)
-            files = (module_file(m) for m in imports(path) if m.startswith("mlorakit"))
-            waiting += [file for file in files if file is not None]
-    used = {path.relative_to(PROJECT).as_posix() for path in seen - {start}}
-    # The kernels compile into each other, so a stage depends on all of them.
-    used = {"mlorakit/kernels" if name.startswith("mlorakit/kernels/") else name for name in used}
     deps = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"][stage]["deps"]
-    assert sorted(used) == [dep for dep in deps if dep.startswith("mlorakit/")]
+    ours = [dep for dep in deps if dep.startswith(("mlorakit", "build"))]
+    assert ours == [f"build/notebooks/{notebook}.ipynb", f"build/code/{notebook}.json"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`dvc repro` with several stages at a time: the order, and a small pipeline."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -149,6 +150,41 @@ def test_a_failing_stage_stops_the_run_and_keeps_what_is_finished(pipeline: Pipe
     assert "Running stage 'last'" not in done.stdout
     lock = yaml.safe_load((pipeline.root / "dvc.lock").read_text())["stages"]
     assert "now" in lock["first@d"]["cmd"]
+
+
+def test_what_depends_on_an_early_stage_is_left_alone_if_that_makes_the_same(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.define("""
+stages:
+  code:
+    foreach: [a]
+    do:
+      cmd: grep used source.txt > code.txt
+      deps: [source.txt]
+      outs: [code.txt]
+  cell:
+    cmd: cat code.txt > cell.txt
+    deps: [code.txt]
+    outs: [cell.txt]
+""")
+    source = pipeline.root / "source.txt"
+
+    def ran(text: str) -> list[str]:
+        source.write_text(text)
+        done = pipeline.run("-m", "mlorakit.repro", "--jobs", "2")
+        assert done.returncode == 0, done.stdout
+        found = re.findall(r"Running stage '(\S+)'", done.stdout)
+        assert ("[cell]" in done.stdout) == ("cell" in found)  # else DVC has gone through it
+        return found
+
+    assert ran("used 1\n") == ["code@a", "cell"]
+    assert ran("used 1\nother\n") == ["code@a"]
+    assert ran("used 2\n") == ["code@a", "cell"]
+    source.write_text("other\n")
+    failed = pipeline.run("-m", "mlorakit.repro", "--jobs", "2")
+    assert failed.returncode != 0
+    assert "failed to reproduce 'code@a'" in failed.stdout
 
 
 def test_a_run_that_would_miss_a_data_set_does_not_start(pipeline: Pipeline) -> None:
