@@ -92,7 +92,7 @@ def copy_project(into: Path, profile: dict[str, Any], dataset: str) -> None:
     (into / "profile.yaml").write_text(yaml.safe_dump(profile))
     apply_profile(into / "profile.yaml", into / "params.yaml")
     run(into, "dvc", "init", "--quiet", "--no-scm")
-    run(into, "dvc", "repro", "--quiet", "clean@train")
+    run(into, "dvc", "repro", "--quiet", "code@train")  # with its notebook
     processed = into / "data" / "processed" / dataset
     if paths.processed_dir(dataset).is_dir():
         shutil.copytree(paths.processed_dir(dataset), processed)
