@@ -27,10 +27,10 @@ _MOST_JOBS = 4
 _MOST_AT_ONCE = 6
 """Stages that one `dvc repro` gets, so that what waits for them does not wait long."""
 
-_STAGE = re.compile(r"(?:Running stage '(.+)':|Stage '(.+)' didn't change, skipping)")
 _EARLY = re.compile(r"(clean|code)@")
 """Stages of a second that other stages depend on and that seldom change what these see."""
 
+_STAGE = re.compile(r"(?:Running stage '(.+)':|Stage '(.+)' didn't change, skipping)")
 _EDGE = re.compile(r'"(.+)" -> "(.+)";')
 
 Graph = dict[str, set[str]]
@@ -176,7 +176,8 @@ def main(arguments: list[str] | None = None) -> None:
     changed = _changed()
     if jobs > 1 and (early := list(filter(_EARLY.match, changed))):
         # First, or all that follows them would be gone through.
-        print(_asked("dvc", "repro", *early), end="", flush=True)
+        if code := subprocess.run(["dvc", "repro", *early]).returncode:
+            sys.exit(code)
         changed = _changed()
     if not changed:
         print("Data and pipelines are up to date.")  # in DVC's words, which needs seconds for them

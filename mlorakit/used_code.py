@@ -7,12 +7,12 @@ not train every cell again.
 
 import argparse
 import ast
-import hashlib
 import json
 import sys
 from pathlib import Path
 
 from mlorakit import paths
+from mlorakit.data.spec import file_hash
 from mlorakit.whole import whole_file
 
 _INCIDENTAL = {
@@ -78,7 +78,7 @@ def write_used_code(notebook: Path, file: Path) -> None:
         file: to write.
     """
     hashes = {
-        path.relative_to(paths.root()).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(paths.root()).as_posix(): file_hash(path)
         for path in used_modules(notebook)
     }
     with whole_file(file) as writing:
